@@ -1,0 +1,38 @@
+"""Time is an input: whoever needs it is handed a clock."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+Clock = Callable[[], datetime]
+"""Returns the present as an aware datetime in UTC."""
+
+
+def system_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+def timestamp(moment: datetime) -> int:
+    """A JWT NumericDate in whole seconds, rounded down so that it never lies ahead (RFC 7519 §2)."""
+    return int(moment.timestamp())
+
+
+def rfc3339(moment: datetime | None) -> str | None:
+    """The text form of a time in every JSON answer, in UTC; absent stays absent."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def parse_duration(text: str) -> timedelta:
+    """``90s``, ``15m``, ``24h``, ``30d`` or a sum such as ``1h30m``; ``ValueError`` otherwise."""
+    if not re.fullmatch(r"(?:[0-9]{1,9}[smhd])+", text, re.ASCII):
+        raise ValueError("is a duration such as 15m, 24h or 30d")
+    parts = re.findall(r"([0-9]+)([smhd])", text)
+    try:
+        return sum((timedelta(**{_UNITS[unit]: int(count)}) for count, unit in parts), timedelta())
+    except OverflowError:
+        raise ValueError("is longer than any calendar") from None

@@ -1,0 +1,1 @@
+"""Where machines come in: well-known documents, OAuth, health. Turns refusals into HTTP, once."""

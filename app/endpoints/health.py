@@ -1,0 +1,64 @@
+"""Is the process alive, is it ready to issue, and what has it counted."""
+
+from time import perf_counter
+
+from flask import Blueprint, Flask, Response, g, jsonify, request
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from app import doctor
+from app.wiring import Components
+
+_REQUESTS = Counter(
+    "countersign_http_requests_total", "Requests answered by Flask.", ["endpoint", "method", "status"]
+)
+_SECONDS = Histogram("countersign_http_request_duration_seconds", "Time to answer a request.", ["endpoint"])
+
+
+def blueprint(components: Components) -> Blueprint:
+    health = Blueprint("health", __name__)
+
+    @health.get("/healthz")
+    def healthz() -> Response:
+        return jsonify(status="ok")
+
+    @health.get("/readyz")
+    def readyz() -> tuple[Response, int]:
+        faults = {check.name: check.fault for check in doctor.readiness(components) if check.fault}
+        return jsonify(ready=not faults, faults=faults), 503 if faults else 200
+
+    @health.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(_registry()), content_type=CONTENT_TYPE_LATEST)
+
+    return health
+
+
+def _registry() -> CollectorRegistry:
+    """The counts of all web workers together where `serve` has made a directory for them, else our own."""
+    registry = CollectorRegistry()
+    try:
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    except ValueError:
+        return REGISTRY
+    return registry
+
+
+def count_requests(app: Flask) -> None:
+    @app.before_request
+    def begin() -> None:
+        g.began = perf_counter()
+
+    @app.after_request
+    def count(response: Response) -> Response:
+        endpoint = request.endpoint or "none"
+        _REQUESTS.labels(endpoint, request.method, response.status_code).inc()
+        _SECONDS.labels(endpoint).observe(perf_counter() - g.began)
+        return response

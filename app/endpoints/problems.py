@@ -1,0 +1,49 @@
+"""Refusals and faults become HTTP here, once: OAuth bodies for OAuth, RFC 9457 for the rest.
+
+What is unknown becomes an opaque 500 with the request id that finds its line in the log.
+"""
+
+import logging
+
+import orjson
+from flask import Flask, Response, g, request
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException
+
+from app.protocol.oauth_errors import OAuthError
+
+_log = logging.getLogger(__name__)
+_RETRY_AFTER = "2"
+
+
+def register(app: Flask) -> None:
+    @app.errorhandler(HTTPException)
+    def known(error: HTTPException) -> Response:
+        answer = _answer(error.code or 500, OAuthError.INVALID_REQUEST.code, error.name)
+        if allowed := getattr(error, "valid_methods", None):
+            answer.headers["Allow"] = ", ".join(sorted(allowed))
+        return answer
+
+    @app.errorhandler(DBAPIError)
+    @app.errorhandler(PoolTimeout)
+    def unavailable(error: Exception) -> Response:
+        _log.error("%s database: %s", g.request_id, type(error).__name__)
+        answer = _answer(503, "temporarily_unavailable", "The database does not answer.")
+        answer.headers["Retry-After"] = _RETRY_AFTER
+        return answer
+
+    @app.errorhandler(Exception)
+    def unknown(error: Exception) -> Response:
+        _log.error("%s %s %s", g.request_id, request.method, request.path, exc_info=error)
+        return _answer(500, "server_error", "Internal error.")
+
+
+def _answer(status: int, code: str, title: str) -> Response:
+    if request.path.startswith("/oauth/"):
+        body: dict[str, object] = {"error": code, "error_description": title, "request_id": g.request_id}
+        content_type = "application/json"
+    else:
+        body = {"type": "about:blank", "title": title, "status": status, "request_id": g.request_id}
+        content_type = "application/problem+json"
+    return Response(orjson.dumps(body), status=status, content_type=content_type)

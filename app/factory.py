@@ -1,0 +1,99 @@
+"""create_app: what a request meets, from the outside in."""
+
+import re
+import secrets
+from collections.abc import Iterable
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from flask import Flask, Response, g, request
+
+from app.clock import Clock, system_clock
+from app.endpoints import health, oauth, problems
+from app.endpoints.well_known import WellKnown
+from app.settings import Settings
+from app.wiring import Components
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_LARGEST_BODY = 1024 * 1024
+_LARGEST_FORM = 64 * 1024
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def create_app(settings: Settings, clock: Clock = system_clock) -> Flask:
+    components = Components(settings, clock)
+    app = Flask(__name__, static_folder=None)
+    app.config.update(
+        SECRET_KEY=components.secret_key.reveal(),
+        MAX_CONTENT_LENGTH=_LARGEST_BODY,
+        MAX_FORM_MEMORY_SIZE=_LARGEST_FORM,
+        MAX_FORM_PARTS=100,
+    )
+    _name_requests(app, settings)
+    _add_headers(app, settings)
+    health.count_requests(app)
+    problems.register(app)
+    app.register_blueprint(oauth.blueprint(components.mint))
+    app.register_blueprint(health.blueprint(components))
+    inner = _UnderIssuerPath(app.wsgi_app, urlsplit(settings.issuer).path)
+    app.wsgi_app = WellKnown(inner, settings.issuer, components.keyring, settings.jwks_max_age)  # type: ignore[method-assign]
+    app.extensions["countersign"] = components
+    return app
+
+
+def from_environment() -> Flask:
+    """What the web workers load."""
+    return create_app(Settings.from_env())
+
+
+class _UnderIssuerPath:
+    """Takes the issuer's path off, whether or not the proxy in front did."""
+
+    def __init__(self, inner: "WSGIApplication", path: str) -> None:
+        self._inner = inner
+        self._path = path
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if self._path and path.startswith(self._path + "/"):
+            environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + self._path
+            environ["PATH_INFO"] = path.removeprefix(self._path)
+        return self._inner(environ, start_response)
+
+
+def _name_requests(app: Flask, settings: Settings) -> None:
+    @app.before_request
+    def name_request() -> None:
+        given = request.headers.get("X-Request-Id", "")
+        trusted = _is_proxy(settings, request.remote_addr) and _REQUEST_ID.fullmatch(given)
+        g.request_id = given if trusted else secrets.token_hex(8)
+
+
+def _is_proxy(settings: Settings, address: str | None) -> bool:
+    try:
+        return any(ip_address(address or "") in network for network in settings.trusted_proxies)
+    except ValueError:
+        return False
+
+
+def _add_headers(app: Flask, settings: Settings) -> None:
+    headers = dict(_HEADERS)
+    if not settings.on_loopback:
+        headers["Strict-Transport-Security"] = "max-age=63072000"
+
+    @app.after_request
+    def add_headers(response: Response) -> Response:
+        response.headers["X-Request-Id"] = g.request_id
+        for name, value in headers.items():
+            response.headers.setdefault(name, value)
+        return response

@@ -1,0 +1,85 @@
+"""The tables of flows: configurations as they were stored, runs, and what runs said."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.db import Base
+from app.identity.models import Project, ServiceAccount, User
+
+
+class RunState(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class ConfigurationVersion(Base):
+    """The bytes of an ``agent-config.yml``, as a project had them; the newest one counts."""
+
+    __tablename__ = "configuration_versions"
+    __table_args__ = (Index(None, "project_id", "id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey(Project.id))
+    sha256: Mapped[str]
+    body: Mapped[bytes]
+    created_by: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class Run(Base):
+    """``id_tokens`` and ``secrets`` are names; ``token_sha256`` is all that is kept of the run token."""
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
+        Index(None, "state", "heartbeat_at"),
+        Index(None, "project_id", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    reason: Mapped[str | None]
+    project_id: Mapped[int] = mapped_column(ForeignKey(Project.id))
+    configuration_id: Mapped[int] = mapped_column(ForeignKey(ConfigurationVersion.id))
+    flow: Mapped[str]
+    source: Mapped[str]
+    user_id: Mapped[int] = mapped_column(ForeignKey(User.id), index=True)
+    service_account_id: Mapped[int] = mapped_column(ForeignKey(ServiceAccount.id), index=True)
+    delegation_id: Mapped[int] = mapped_column(ForeignKey("delegations.id"), index=True)
+    token_sha256: Mapped[str | None] = mapped_column(unique=True)
+    id_tokens: Mapped[list[str]]
+    secrets: Mapped[list[str]]
+    exit_code: Mapped[int | None]
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    heartbeat_at: Mapped[datetime]
+    cancel_requested_at: Mapped[datetime | None]
+    project: Mapped[Project] = relationship(lazy="joined", innerjoin=True)
+    user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
+    service_account: Mapped[ServiceAccount] = relationship(lazy="joined", innerjoin=True)
+
+
+class RunInput(Base):
+    __tablename__ = "run_inputs"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey(Run.id), primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str]
+
+
+class LogChunk(Base):
+    """Masked output from byte ``offset`` on; nothing else of a run's output is ever stored."""
+
+    __tablename__ = "run_log_chunks"
+
+    run_id: Mapped[int] = mapped_column(ForeignKey(Run.id), primary_key=True)
+    offset: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    content: Mapped[bytes]

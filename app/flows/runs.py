@@ -1,0 +1,121 @@
+"""A run's states: *pending → running → succeeded, failed* or *cancelled*, each transition in the ledger."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from app.db import Database
+from app.errors import Conflict, NotFound
+from app.flows.models import Run, RunState
+from app.ledger.actions import AuditAction, Outcome
+from app.ledger.record import Actor, AuditEvent, record
+from app.protocol.principals import service_account_principal, user_principal
+
+ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
+HEARTBEAT = timedelta(seconds=5)
+ABANDONED_AFTER = timedelta(seconds=60)
+_WORKER = Actor(name="worker")
+
+
+def find_run(session: Session, run_id: int) -> Run:
+    if (run := session.get(Run, run_id)) is None:
+        raise NotFound(f"there is no run {run_id}")
+    return run
+
+
+def newest(session: Session, limit: int = 100) -> Sequence[Run]:
+    return session.scalars(select(Run).order_by(Run.id.desc()).limit(limit)).all()
+
+
+def begin(session: Session, run: Run, token_sha256: str, *, by: Actor, now: datetime) -> None:
+    """Takes a pending run; two executors never run the same one."""
+    taken = session.execute(
+        update(Run)
+        .where(Run.id == run.id, Run.state == RunState.PENDING)
+        .values(state=RunState.RUNNING, started_at=now, heartbeat_at=now, token_sha256=token_sha256)
+        .returning(Run.id)
+    ).first()
+    if taken is None:
+        raise Conflict(f"run {run.id} is not pending any more")
+    session.refresh(run)
+    record(session, transition(run, AuditAction.RUN_START, by, now))
+
+
+def finish(
+    session: Session,
+    run: Run,
+    state: RunState,
+    reason: str | None,
+    exit_code: int | None,
+    *,
+    by: Actor,
+    now: datetime,
+) -> None:
+    """Ends a run once; its run token dies with it."""
+    if run.state in ENDED:
+        return
+    run.state, run.reason, run.exit_code, run.ended_at = state, reason, exit_code, now
+    run.token_sha256 = None
+    outcome = Outcome.SUCCESS if state is RunState.SUCCEEDED else Outcome.FAILED
+    detail = {"state": state.value, "reason": reason, "exit_code": exit_code}
+    record(session, transition(run, AuditAction.RUN_FINISH, by, now, outcome=outcome, detail=detail))
+
+
+def request_cancel(session: Session, run_id: int, *, by: Actor, now: datetime) -> Run:
+    """Asks whoever executes the run to end it; a run that nobody has begun ends at once."""
+    run = find_run(session, run_id)
+    if run.state in ENDED:
+        raise Conflict(f"run {run_id} has ended already: it {run.state}")
+    run.cancel_requested_at = run.cancel_requested_at or now
+    record(session, transition(run, AuditAction.RUN_CANCEL, by, now))
+    if run.state == RunState.PENDING:
+        finish(session, run, RunState.CANCELLED, "cancelled before it began", None, by=by, now=now)
+    return run
+
+
+def beat(database: Database, run_id: int, now: datetime) -> None:
+    with database.writing_connection() as connection:
+        connection.execute(update(Run).where(Run.id == run_id).values(heartbeat_at=now))
+
+
+def is_cancelled(database: Database, run_id: int) -> bool:
+    """Whether the run is to stop: it was asked to, or somebody has already written that it ended."""
+    with database.reading_connection() as connection:
+        row = connection.execute(select(Run.cancel_requested_at, Run.state).where(Run.id == run_id)).one()
+    return row.cancel_requested_at is not None or row.state in ENDED
+
+
+def fail_abandoned(database: Database, now: datetime) -> int:
+    """Ends runs whose executor has not been heard of; returns how many there were."""
+    abandoned = select(Run).where(
+        Run.state.in_((RunState.PENDING, RunState.RUNNING)), Run.heartbeat_at < now - ABANDONED_AFTER
+    )
+    with database.writing() as session:
+        runs = session.scalars(abandoned).all()
+        for run in runs:
+            finish(
+                session,
+                run,
+                RunState.FAILED,
+                "the process that executed it is gone",
+                None,
+                by=_WORKER,
+                now=now,
+            )
+        return len(runs)
+
+
+def transition(run: Run, action: AuditAction, by: Actor, now: datetime, **fields: Any) -> AuditEvent:
+    """An event about a run, in the names of both."""
+    return by.did(
+        action,
+        now,
+        user=user_principal(run.user_id),
+        service_account=service_account_principal(run.service_account_id),
+        project=run.project.path,
+        run=run.id,
+        **fields,
+    )

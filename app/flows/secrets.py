@@ -1,0 +1,41 @@
+"""Resolving a run's secrets: each with the ID token it names, one login per token."""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+
+from app.flows.configuration import FlowSecret
+from app.flows.vault import SecretRead, SecretUnavailable, Vault, VaultServer, VaultSession
+from app.secret import Secret
+
+Told = Callable[[str, FlowSecret, "SecretRead | SecretUnavailable"], None]
+"""Called for every secret with what became of it, before its value goes anywhere."""
+
+
+def resolve(
+    secrets: Mapping[str, FlowSecret],
+    id_tokens: Mapping[str, Secret],
+    variables: Mapping[str, str],
+    vault: Vault,
+    sessions: ExitStack,
+    told: Told,
+) -> dict[str, Secret]:
+    """Every value, or ``SecretUnavailable`` naming the first secret that cannot be had.
+
+    Vault tokens live as long as ``sessions``, and are revoked when it closes.
+    """
+    if not secrets:
+        return {}
+    server = VaultServer.from_variables(variables)
+    logins: dict[str, VaultSession] = {}
+    values: dict[str, Secret] = {}
+    for name, secret in secrets.items():
+        try:
+            if secret.token not in logins:
+                logins[secret.token] = sessions.enter_context(vault.login(server, id_tokens[secret.token]))
+            found = logins[secret.token].read(secret.reference)
+        except SecretUnavailable as unavailable:
+            told(name, secret, unavailable)
+            raise SecretUnavailable(f"secrets.{name}: {unavailable}") from None
+        told(name, secret, found)
+        values[name] = found.value
+    return values

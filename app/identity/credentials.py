@@ -1,0 +1,155 @@
+"""Credentials of service accounts (client secrets) and of users (personal access tokens).
+
+A secret is 256 random bits, shown once; a fast hash is enough for it, and what is stored opens nothing.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, or_, select, update
+from sqlalchemy.orm import Session
+
+from app.errors import InvalidInput, NotFound
+from app.identity.models import ClientSecret, PersonalAccessToken, Principal, ServiceAccount, User
+from app.identity.permissions import SCOPES
+from app.ledger.actions import AuditAction
+from app.ledger.record import Actor, record
+from app.protocol.principals import service_account_principal, user_principal
+from app.secret import Secret
+
+CLIENT_SECRET_PREFIX = "cssa_"  # noqa: S105 - what secret scanners look for
+PERSONAL_ACCESS_TOKEN_PREFIX = "cspat_"  # noqa: S105 - likewise
+_USE_IS_NOTED_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True)
+class Client:
+    """A service account that has proved who it is, and the secret it did so with."""
+
+    id: int
+    name: str
+    is_composite: bool
+    client_secret_id: int
+
+
+def create_client_secret(
+    session: Session, account: ServiceAccount, *, expires_at: datetime | None, by: Actor, now: datetime
+) -> tuple[ClientSecret, Secret]:
+    value, sha256 = _generate(CLIENT_SECRET_PREFIX)
+    row = ClientSecret(service_account_id=account.id, sha256=sha256, created_at=now, expires_at=expires_at)
+    session.add(row)
+    session.flush()
+    _record_secret(session, AuditAction.CLIENT_SECRET_CREATE, row, by, now)
+    return row, value
+
+
+def revoke_client_secret(
+    session: Session, account: ServiceAccount, secret_id: int, *, by: Actor, now: datetime
+) -> ClientSecret:
+    row = session.get(ClientSecret, secret_id)
+    if row is None or row.service_account_id != account.id:
+        raise NotFound(f"{account.name} has no secret {secret_id}")
+    row.revoked_at = row.revoked_at or now
+    _record_secret(session, AuditAction.CLIENT_SECRET_REVOKE, row, by, now)
+    return row
+
+
+def create_personal_access_token(
+    session: Session,
+    user: User,
+    scopes: Sequence[str],
+    *,
+    expires_at: datetime | None,
+    by: Actor,
+    now: datetime,
+) -> tuple[PersonalAccessToken, Secret]:
+    if not scopes or not set(scopes) <= SCOPES:
+        raise InvalidInput(f"scope: use one or more of {', '.join(sorted(SCOPES))}")
+    value, sha256 = _generate(PERSONAL_ACCESS_TOKEN_PREFIX)
+    row = PersonalAccessToken(
+        user_id=user.id, sha256=sha256, scopes=sorted(set(scopes)), created_at=now, expires_at=expires_at
+    )
+    session.add(row)
+    session.flush()
+    _record_token(session, AuditAction.PERSONAL_ACCESS_TOKEN_CREATE, row, by, now)
+    return row, value
+
+
+def revoke_personal_access_token(
+    session: Session, token_id: int, *, by: Actor, now: datetime
+) -> PersonalAccessToken:
+    row = session.get(PersonalAccessToken, token_id)
+    if row is None:
+        raise NotFound(f"there is no personal access token {token_id}")
+    row.revoked_at = row.revoked_at or now
+    _record_token(session, AuditAction.PERSONAL_ACCESS_TOKEN_REVOKE, row, by, now)
+    return row
+
+
+_CLIENT = select(
+    ServiceAccount.id,
+    ServiceAccount.name,
+    ServiceAccount.is_composite,
+    ClientSecret.id,
+)
+
+
+def authenticate_client(
+    connection: Connection, service_account_id: int, client_secret: Secret, now: datetime
+) -> Client | None:
+    """The client whose live secret this is, or ``None`` without a reason: a guesser learns nothing.
+
+    Found by the hash of 256 random bits, so the time it takes tells nothing about a stored secret.
+    """
+    row = connection.execute(
+        _CLIENT.join(ClientSecret)
+        .join(Principal, Principal.id == ServiceAccount.id)
+        .where(
+            ClientSecret.sha256 == _hash(client_secret.reveal()),
+            ServiceAccount.id == service_account_id,
+            ClientSecret.revoked_at.is_(None),
+            or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > now),
+            Principal.disabled_at.is_(None),
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    return Client(*row)
+
+
+def note_use(connection: Connection, client_secret_id: int, now: datetime) -> None:
+    """Once a minute at most: a row changed by every token would be the slowest part of it."""
+    stale = ClientSecret.last_used_at.is_(None) | (ClientSecret.last_used_at <= now - _USE_IS_NOTED_EVERY)
+    used = update(ClientSecret).where(ClientSecret.id == client_secret_id, stale)
+    connection.execute(used.values(last_used_at=now))
+
+
+def generate_run_token() -> tuple[Secret, str]:
+    """A run's own bearer token, and what is stored of it."""
+    return _generate("csrun_")
+
+
+def _generate(prefix: str) -> tuple[Secret, str]:
+    value = prefix + secrets.token_urlsafe(32)
+    return Secret(value), _hash(value)
+
+
+def _hash(value: str) -> str:
+    return hashlib.sha256(value.encode()).hexdigest()
+
+
+def _record_secret(
+    session: Session, action: AuditAction, row: ClientSecret, by: Actor, now: datetime
+) -> None:
+    account = service_account_principal(row.service_account_id)
+    record(session, by.did(action, now, service_account=account, detail={"secret": row.id}))
+
+
+def _record_token(
+    session: Session, action: AuditAction, row: PersonalAccessToken, by: Actor, now: datetime
+) -> None:
+    detail = {"personal_access_token": row.id, "scopes": row.scopes}
+    record(session, by.did(action, now, user=user_principal(row.user_id), detail=detail))

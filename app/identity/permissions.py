@@ -1,0 +1,40 @@
+"""Roles and permissions: a table of data. Each permission needs the role beside it, or a higher one."""
+
+from enum import IntEnum
+
+from app.protocol.scopes import API
+
+
+class Role(IntEnum):
+    """Roles in a project, weakest first."""
+
+    GUEST = 10
+    REPORTER = 20
+    DEVELOPER = 30
+    MAINTAINER = 40
+    OWNER = 50
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+PERMISSIONS: dict[str, Role] = {
+    "code.read": Role.REPORTER,
+    "code.write": Role.DEVELOPER,
+    "flow.start": Role.DEVELOPER,
+    "secret.read": Role.DEVELOPER,
+}
+"""Permission name to the weakest role that has it. An unknown permission is nobody's."""
+
+SCOPES: frozenset[str] = frozenset({API, *PERMISSIONS})
+"""Every scope but the dynamic one."""
+
+
+def role_named(label: str) -> Role | None:
+    return next((role for role in Role if role.label == label), None)
+
+
+def allows(role: Role | None, permission: str) -> bool:
+    needed = PERMISSIONS.get(permission)
+    return role is not None and needed is not None and role >= needed

@@ -1,0 +1,51 @@
+"""Writing to the ledger: in the caller's transaction, so that nothing happens untold."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert
+from sqlalchemy.orm import Session
+
+from app.ledger.actions import AuditAction, Outcome
+from app.ledger.models import AuditRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditEvent:
+    """One row. ``user`` and ``service_account`` are principals (``user:42``), ``project`` is its path."""
+
+    at: datetime
+    action: AuditAction
+    outcome: Outcome = Outcome.SUCCESS
+    actor: str
+    user: str | None = None
+    service_account: str | None = None
+    project: str | None = None
+    run: int | None = None
+    jti: str | None = None
+    kid: str | None = None
+    request_id: str | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Actor:
+    """Who does it: ``user:42``, ``service_account:7`` or ``operator:<login name>``, in which request."""
+
+    name: str
+    request_id: str | None = None
+
+    def did(self, action: AuditAction, at: datetime, **fields: Any) -> AuditEvent:
+        """The event that tells of it; ``fields`` are the event's other columns."""
+        return AuditEvent(action=action, at=at, actor=self.name, request_id=self.request_id, **fields)
+
+
+def record(connection: Connection | Session, *events: AuditEvent) -> None:
+    """Adds the events to the transaction; they are durable when it commits, or never happened."""
+    connection.execute(insert(AuditRow), [_row(event) for event in events])
+
+
+def _row(event: AuditEvent) -> dict[str, Any]:
+    return asdict(event) | {"action": event.action.value, "outcome": event.outcome.value}

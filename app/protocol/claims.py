@@ -1,0 +1,31 @@
+"""Claims: their names, and the tables of which kind of token carries which."""
+
+REGISTERED = ("iss", "sub", "aud", "iat", "nbf", "exp", "jti")
+"""Claims that every token of ours carries (RFC 7519 §4.1)."""
+
+ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - a media type (RFC 9068 §2.1)
+ID_TOKEN_TYPE = "JWT"  # noqa: S105 - a media type (RFC 7519 §5.1)
+
+FLOW_ID_TOKEN = (
+    "namespace_id",
+    "namespace_path",
+    "project_id",
+    "project_path",
+    "user_id",
+    "user_login",
+    "user_email",
+    "user_access_level",
+    "service_account_id",
+    "service_account",
+    "act",
+    "flow",
+    "run_id",
+    "run_source",
+    "config_sha",
+)
+"""Claims that a flow's ID token may carry besides the registered ones."""
+
+LONGEST_SUBJECT = 127
+"""Bytes of ``sub`` that every verifier takes (Google Cloud's limit)."""
+
+LONGEST_AUDIENCE = 255

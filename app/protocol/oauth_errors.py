@@ -1,0 +1,34 @@
+"""The refusals of the token endpoint, in the words of RFC 6749 §5.2 and RFC 8707 §2.
+
+Descriptions are fixed: nothing of a request is repeated, and one code has one wording whatever the cause.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+@dataclass(frozen=True)
+class _Wording:
+    code: str
+    status: int
+    description: str
+
+
+class OAuthError(Enum):
+    INVALID_REQUEST = _Wording("invalid_request", 400, "The request is malformed.")
+    INVALID_CLIENT = _Wording("invalid_client", 401, "Client authentication failed.")
+    UNSUPPORTED_GRANT_TYPE = _Wording("unsupported_grant_type", 400, "The grant type is not supported.")
+    INVALID_SCOPE = _Wording("invalid_scope", 400, "The requested scope cannot be granted.")
+    INVALID_TARGET = _Wording("invalid_target", 400, "The requested resource is not known.")
+
+    @property
+    def code(self) -> str:
+        return self.value.code
+
+    @property
+    def status(self) -> int:
+        return self.value.status
+
+    @property
+    def description(self) -> str:
+        return self.value.description

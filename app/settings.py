@@ -1,0 +1,252 @@
+"""Settings: the only reader of the environment, and of the files it points to.
+
+Every fault is found before any is reported, so that one start names them all.
+"""
+
+import difflib
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from app.clock import parse_duration
+from app.errors import InvalidInput
+from app.protocol.issuer_identifier import check_issuer, is_loopback
+from app.secret import Secret
+
+PREFIX = "COUNTERSIGN_"
+_PUBLISH_LEAD_FLOOR = timedelta(minutes=30)
+_NETWORK_FILESYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "lustre", "glusterfs", "fuse.sshfs"}
+
+
+class SettingsError(InvalidInput):
+    """All that is wrong with the settings, a line each."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = tuple(faults)
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError("is a list of networks such as 10.0.0.0/8, separated by commas") from None
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def check(text: str) -> str:
+        if text not in allowed:
+            raise ValueError(f"is one of: {', '.join(allowed)}")
+        return text
+
+    return check
+
+
+def _bounded(low: str, high: str) -> Callable[[str], timedelta]:
+    def check(text: str) -> timedelta:
+        value = parse_duration(text)
+        if not parse_duration(low) <= value <= parse_duration(high):
+            raise ValueError(f"is between {low} and {high}")
+        return value
+
+    return check
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", text, re.ASCII):
+        raise ValueError("is a whole number from 1 to 999")
+    return int(text)
+
+
+def _secret(minimum: int) -> Callable[[str], Secret]:
+    def check(text: str) -> Secret:
+        if len(text) < minimum:
+            raise ValueError(f"has at least {minimum} characters")
+        return Secret(text)
+
+    return check
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _setting(parse: Callable[[str], Any], default: str | None, text: str, *, secret: bool = False) -> Any:
+    """A field whose metadata is its documentation; ``secret`` ones can also come from ``…_FILE``."""
+    return field(metadata={"parse": parse, "default": default, "text": text, "secret": secret})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    issuer: str = _setting(
+        check_issuer,
+        "http://localhost:8000",
+        "The issuer identifier: what verifiers are configured with, and `iss` in every token. "
+        "Never taken from a request.",
+    )
+    database_url: Secret | None = _setting(
+        Secret,
+        None,
+        "SQLAlchemy URL of the database; without it SQLite under `HOME_DIR`. "
+        "PostgreSQL: `postgresql+psycopg://user:password@host/name`.",
+        secret=True,
+    )
+    home_dir: Path = _setting(
+        Path, "./var", "Where the SQLite database, runs and generated development secrets live."
+    )
+    keys_dir: Path = _setting(
+        Path, "./keys", "Where the `files` keystore keeps encrypted private signing keys."
+    )
+    keys_passphrase: Secret | None = _setting(
+        _secret(16),
+        None,
+        "Encrypts the private keys in `KEYS_DIR`. Required behind an https issuer; "
+        "on loopback one is generated under `HOME_DIR`.",
+        secret=True,
+    )
+    secret_key: Secret | None = _setting(
+        _secret(32),
+        None,
+        "Key of the web framework's signed cookies. Required behind an https issuer; generated on loopback.",
+        secret=True,
+    )
+    trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = _setting(
+        lambda text: tuple(_network(word) for word in _words(text)),
+        "",
+        "Networks (CIDR, separated by commas) of reverse proxies whose `X-Forwarded-For` "
+        "and `X-Request-Id` are believed.",
+    )
+    keystore: str = _setting(_choice("files"), "files", "Where private signing keys are kept.")
+    audiences: Literal["open", "registered"] = _setting(
+        _choice("open", "registered"),
+        "open",
+        "`open`: a flow may declare any audience that is not reserved; "
+        "`registered`: only registered verifier audiences.",
+    )
+    outbound_allow: tuple[str, ...] = _setting(
+        _words,
+        "",
+        "Host names and networks, separated by commas, that secrets may be fetched from although private.",
+    )
+    local_executor_user: str | None = _setting(
+        str,
+        None,
+        "Account that steps of the local executor run as. Required for local runs behind an https issuer.",
+    )
+    key_publish_lead: timedelta = _setting(
+        _bounded("1s", "30d"),
+        "24h",
+        "How long a signing key is public before it may sign; behind https 30m at least.",
+    )
+    key_rotation_period: timedelta = _setting(
+        _bounded("1s", "1000d"), "90d", "How long a signing key signs before it is due to be rotated."
+    )
+    jwks_max_age: timedelta = _setting(
+        _bounded("0s", "24h"), "15m", "`max-age` of the discovery document and the JWKS."
+    )
+    access_token_ttl: timedelta = _setting(_bounded("1m", "1h"), "10m", "Life of an access token.")
+    id_token_ttl: timedelta = _setting(
+        _bounded("1m", "1h"), "10m", "Life of an ID token whose declaration names none."
+    )
+    web_workers: int | None = _setting(
+        _count, None, "Web worker processes; without it one per core on PostgreSQL, one on SQLite."
+    )
+    log_level: str = _setting(
+        _choice("debug", "info", "warning", "error"), "info", "Least severity that is logged."
+    )
+    debug: bool = field(
+        default=False, metadata={"text": "Flask's debug mode, from `FLASK_DEBUG`; refused behind https."}
+    )
+
+    @property
+    def on_loopback(self) -> bool:
+        """Whether the issuer is this machine alone: a trial, not a production start."""
+        return is_loopback(urlsplit(self.issuer).hostname or "")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Reads every setting; raises one ``SettingsError`` that names all faults."""
+        faults = list(_unknown(environ))
+        values: dict[str, Any] = {
+            "debug": environ.get("FLASK_DEBUG", "0").lower() not in {"", "0", "false", "no"}
+        }
+        for name, metadata in declared().items():
+            try:
+                values[name] = _read(name, metadata, environ)
+            except ValueError as error:
+                faults.append(f"{PREFIX}{name.upper()} {error}")
+        faults += _production_faults(values)
+        if faults:
+            raise SettingsError(faults)
+        return cls(**values)
+
+    def with_generated(self, **values: Any) -> "Settings":
+        """The same settings with secrets filled in that a development start has made."""
+        current = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return Settings(**(current | values))
+
+
+def declared() -> dict[str, Mapping[str, Any]]:
+    """Every ``COUNTERSIGN_…`` setting: field name to its parser, default and documentation."""
+    return {
+        name: spec.metadata
+        for name, spec in Settings.__dataclass_fields__.items()
+        if "parse" in spec.metadata
+    }
+
+
+def _read(name: str, metadata: Mapping[str, Any], environ: Mapping[str, str]) -> Any:
+    variable = PREFIX + name.upper()
+    text = environ.get(variable)
+    path = environ.get(variable + "_FILE") if metadata["secret"] else None
+    if text is not None and path is not None:
+        raise ValueError(f"and {variable}_FILE are both set: keep one")
+    if path is not None:
+        text = _file_content(path)
+    if text is None:
+        text = metadata["default"]
+    return None if text is None or (text == "" and metadata["default"] is None) else metadata["parse"](text)
+
+
+def _file_content(path: str) -> str:
+    try:
+        return Path(path).read_text().removesuffix("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"(…_FILE) cannot be read: {type(error).__name__}") from None
+
+
+def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
+    known = {PREFIX + name.upper() for name in declared()}
+    known |= {PREFIX + name.upper() + "_FILE" for name, metadata in declared().items() if metadata["secret"]}
+    for variable in sorted(environ):
+        if variable.startswith(PREFIX) and variable not in known:
+            near = difflib.get_close_matches(variable, known, 1)
+            yield f"{variable} is not a setting" + (f": did you mean {near[0]}?" if near else "")
+
+
+def _production_faults(values: Mapping[str, Any]) -> Iterator[str]:
+    """What an https issuer demands beyond well-formed settings; a setting that is at fault is absent."""
+    if not values.get("issuer", "").startswith("https:"):
+        return
+    for name in ("keys_passphrase", "secret_key"):
+        if values.get(name, ...) is None:
+            variable = PREFIX + name.upper()
+            yield f"{variable} is required behind an https issuer: set it, or {variable}_FILE"
+    if values["debug"]:
+        yield "FLASK_DEBUG must be off behind an https issuer"
+    if values.get("key_publish_lead", _PUBLISH_LEAD_FLOOR) < _PUBLISH_LEAD_FLOOR:
+        yield f"{PREFIX}KEY_PUBLISH_LEAD is at least 30m behind an https issuer: verifiers cache the JWKS"
+    if values.get("database_url", ...) is None and _on_network_disk(values["home_dir"]):
+        yield f"{PREFIX}HOME_DIR is on a network disk, where SQLite loses data: use PostgreSQL"
+
+
+def _on_network_disk(path: Path) -> bool:
+    mounts = (line.split(" ")[1:3] for line in Path("/proc/self/mounts").read_text().splitlines())
+    holding = [(mount, kind) for mount, kind in mounts if path.absolute().is_relative_to(mount)]
+    return max(holding, key=lambda held: len(held[0]), default=("", ""))[1] in _NETWORK_FILESYSTEMS

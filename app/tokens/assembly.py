@@ -1,0 +1,170 @@
+"""Assemble and sign: a grant becomes a token, and the commit that must precede its release."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import Any
+
+from app.clock import timestamp
+from app.ledger.actions import AuditAction
+from app.ledger.record import Actor
+from app.protocol.claims import ACCESS_TOKEN_TYPE, ID_TOKEN_TYPE
+from app.protocol.principals import client_id, service_account_principal, user_principal
+from app.protocol.scopes import composite_scope
+from app.secret import Secret
+from app.signing.signer import Signer
+from app.tokens.commit import Commit, Conditions
+from app.tokens.grants import AccessGrant
+
+
+@dataclass(frozen=True)
+class Signed:
+    """A token that may be released only once its commit is durable."""
+
+    token: Secret
+    claims: Mapping[str, Any]
+    commit: Commit
+
+    def answer(self) -> dict[str, Any]:
+        """The token endpoint's answer (RFC 6749 §5.1); ``expires_in`` is in seconds."""
+        return {
+            "access_token": self.token.reveal(),
+            "token_type": "Bearer",
+            "expires_in": self.claims["exp"] - self.claims["iat"],
+            "scope": self.claims["scope"],
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parties:
+    """Who a token names, and by what right; the same in its row, its ledger row and its conditions."""
+
+    service_account: int
+    user: int | None = None
+    delegation: int | None = None
+    client_secret: int | None = None
+    project: str | None = None
+    run: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdTokenGrant:
+    """One ID token of a run; ``claims`` are those beside the registered ones, decided by ``flows``."""
+
+    name: str
+    subject: str
+    audience: tuple[str, ...]
+    life: timedelta
+    claims: Mapping[str, Any]
+    parties: Parties
+
+
+class _Kind(Enum):
+    ACCESS = ("access", ACCESS_TOKEN_TYPE, AuditAction.ACCESS_TOKEN_ISSUE)
+    ID = ("id", ID_TOKEN_TYPE, AuditAction.ID_TOKEN_ISSUE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assembler:
+    """What every token of this moment has in common."""
+
+    issuer: str
+    signer: Signer
+    by: Actor
+    now: datetime
+
+    def access_token(self, grant: AccessGrant, life: timedelta) -> Signed:
+        """RFC 9068 in the composite rendering: ``sub`` is the account, the human stands in ``scope``."""
+        pair = grant.composite
+        scope = composite_scope(grant.scopes, pair.user_id) if pair else " ".join(grant.scopes)
+        claims = {
+            "client_id": client_id(grant.account.id),
+            "scope": scope,
+            "service_account_id": str(grant.account.id),
+            "service_account": grant.account.name,
+        }
+        if pair is not None:
+            claims |= {
+                "user_id": str(pair.user_id),
+                "user_login": pair.user_login,
+                "delegation_id": str(pair.delegation_id),
+            }
+        if grant.run_id is not None:
+            claims["run_id"] = str(grant.run_id)
+        parties = Parties(
+            service_account=grant.account.id,
+            user=pair.user_id if pair else None,
+            delegation=pair.delegation_id if pair else None,
+            client_secret=grant.client_secret_id,
+            project=grant.project,
+            run=grant.run_id,
+        )
+        subject = service_account_principal(grant.account.id)
+        expires_at = min(self.now + life, pair.delegation_expires_at) if pair else self.now + life
+        claims = self._registered(subject, grant.audience, expires_at) | claims
+        return self._sign(_Kind.ACCESS, claims, parties, expires_at, {"scope": scope})
+
+    def id_token(self, grant: IdTokenGrant) -> Signed:
+        """For a verifier: one ``aud`` string when one was declared, and never an ``azp``."""
+        audience = grant.audience[0] if len(grant.audience) == 1 else list(grant.audience)
+        expires_at = self.now + grant.life
+        claims = {**grant.claims, **self._registered(grant.subject, audience, expires_at)}
+        return self._sign(_Kind.ID, claims, grant.parties, expires_at, {"name": grant.name})
+
+    def _registered(self, subject: str, audience: str | list[str], expires_at: datetime) -> dict[str, Any]:
+        """RFC 7519 §4.1; ``nbf`` equals ``iat`` and never lies ahead; ``jti`` is 128 random bits."""
+        issued_at = timestamp(self.now)
+        return {
+            "iss": self.issuer,
+            "sub": subject,
+            "aud": audience,
+            "iat": issued_at,
+            "nbf": issued_at,
+            "exp": timestamp(expires_at),
+            "jti": secrets.token_urlsafe(16),
+        }
+
+    def _sign(
+        self,
+        kind: _Kind,
+        claims: Mapping[str, Any],
+        parties: Parties,
+        expires_at: datetime,
+        detail: dict[str, Any],
+    ) -> Signed:
+        name, token_type, action = kind.value
+        row = {
+            "jti": claims["jti"],
+            "kind": name,
+            "kid": self.signer.kid,
+            "audience": claims["aud"],
+            "scope": claims.get("scope"),
+            "service_account_id": parties.service_account,
+            "user_id": parties.user,
+            "delegation_id": parties.delegation,
+            "run_id": parties.run,
+            "issued_at": self.now,
+            "expires_at": expires_at,
+        }
+        event = self.by.did(
+            action,
+            self.now,
+            service_account=service_account_principal(parties.service_account),
+            user=parties.user and user_principal(parties.user),
+            project=parties.project,
+            run=parties.run,
+            jti=claims["jti"],
+            kid=self.signer.kid,
+            detail={"sub": claims["sub"], "aud": claims["aud"], "delegation": parties.delegation, **detail},
+        )
+        conditions = Conditions(
+            user=parties.user,
+            service_account=parties.service_account,
+            delegation=parties.delegation,
+            client_secret=parties.client_secret,
+            kid=self.signer.kid,
+        )
+        commit = Commit(at=self.now, conditions=conditions, tokens=(row,), events=(event,))
+        return Signed(self.signer.sign(token_type, claims), claims, commit)

@@ -1,0 +1,133 @@
+"""Audiences: two kinds that never mix. ``api`` takes access tokens, ``verifier`` takes ID tokens."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from sqlalchemy import Connection, select
+from sqlalchemy.orm import Session
+
+from app.errors import Conflict, InvalidInput, NotFound
+from app.identity.models import Project
+from app.ledger.actions import AuditAction
+from app.ledger.record import Actor, record
+from app.protocol.claims import LONGEST_AUDIENCE
+from app.protocol.principals import parse_client_id
+from app.signing.signer import Signer
+from app.tokens.models import Audience, AudienceProject
+
+Openness = Literal["open", "registered"]
+
+
+class AudienceKind(StrEnum):
+    VERIFIER = "verifier"
+    API = "api"
+
+
+def api_of(issuer: str) -> str:
+    """The audience of our own API, and the default of every access token."""
+    return f"{issuer}/api/v1"
+
+
+def canonical(uri: str) -> str:
+    """The form in which audiences are compared: scheme and host in lower case, no trailing slash."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return uri.rstrip("/")
+    return urlunsplit(parts._replace(scheme=parts.scheme.lower(), netloc=parts.netloc.lower())).rstrip("/")
+
+
+def check_text(audience: str) -> str | None:
+    """Why no verifier takes this text as ``aud``, or ``None``."""
+    if not audience:
+        return "is empty"
+    if len(audience) > LONGEST_AUDIENCE:
+        return f"is longer than {LONGEST_AUDIENCE} characters"
+    return None if all("!" <= each <= "~" for each in audience) else "is not printable ASCII without spaces"
+
+
+def register(
+    session: Session,
+    issuer: str,
+    uri: str,
+    kind: AudienceKind,
+    algorithm: str,
+    projects: Sequence[Project],
+    *,
+    by: Actor,
+    now: datetime,
+) -> Audience:
+    _check_registration(issuer, uri, kind, algorithm, projects)
+    if session.scalar(select(Audience.id).where(Audience.canonical == canonical(uri))) is not None:
+        raise Conflict("uri: this audience is registered already")
+    audience = Audience(
+        uri=uri, canonical=canonical(uri), kind=kind.value, algorithm=algorithm, created_at=now
+    )
+    session.add(audience)
+    session.flush()
+    session.add_all(AudienceProject(audience_id=audience.id, project_id=project.id) for project in projects)
+    record(session, by.did(AuditAction.AUDIENCE_ADD, now, detail={"uri": uri, "kind": kind.value}))
+    return audience
+
+
+def remove(session: Session, uri: str, *, by: Actor, now: datetime) -> Audience:
+    audience = session.scalar(select(Audience).where(Audience.canonical == canonical(uri)))
+    if audience is None:
+        raise NotFound("uri: no such audience is registered")
+    session.delete(audience)
+    record(session, by.did(AuditAction.AUDIENCE_REMOVE, now, detail={"uri": uri, "kind": audience.kind}))
+    return audience
+
+
+def find_api(connection: Connection, issuer: str, resource: str) -> str | None:
+    """The registered text of an api audience, or ``None`` (RFC 8707 §2)."""
+    if canonical(resource) == canonical(api_of(issuer)):
+        return api_of(issuer)
+    query = select(Audience.uri).where(
+        Audience.canonical == canonical(resource), Audience.kind == AudienceKind.API.value
+    )
+    return connection.execute(query).scalar_one_or_none()
+
+
+def refuse_verifier(
+    connection: Connection | Session, issuer: str, openness: Openness, audience: str, project_id: int
+) -> str | None:
+    """Why a project's flow may not have an ID token for this audience, or ``None``."""
+    if reason := check_text(audience) or _reserved(issuer, audience):
+        return reason
+    query = select(Audience.id, Audience.kind).where(Audience.canonical == canonical(audience))
+    registered = connection.execute(query).one_or_none()
+    if registered is None:
+        return None if openness == "open" else "is not a registered verifier audience"
+    number, kind = registered
+    if kind == AudienceKind.API:
+        return "is reserved: it is an API that takes access tokens"
+    bound = set(
+        connection.execute(
+            select(AudienceProject.project_id).where(AudienceProject.audience_id == number)
+        ).scalars()
+    )
+    return "belongs to other projects" if bound and project_id not in bound else None
+
+
+def _reserved(issuer: str, audience: str) -> str | None:
+    text = canonical(audience)
+    if text in {canonical(issuer), canonical(api_of(issuer))}:
+        return "is reserved: it is this issuer"
+    if parse_client_id(text.lower()) is not None:
+        return "is reserved: it is a client id"
+    return None
+
+
+def _check_registration(
+    issuer: str, uri: str, kind: AudienceKind, algorithm: str, projects: Sequence[Project]
+) -> None:
+    if reason := check_text(uri) or _reserved(issuer, uri):
+        raise InvalidInput(f"uri: {reason}")
+    if algorithm != Signer.alg:
+        raise InvalidInput(f"alg: this version signs {Signer.alg} alone")
+    if kind is AudienceKind.API and (projects or not urlsplit(uri).scheme):
+        raise InvalidInput("uri: an api audience is an absolute URI and is not bound to projects")

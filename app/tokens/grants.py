@@ -1,0 +1,122 @@
+"""Read and decide: may this service account have an access token, for whom, for what.
+
+The outcome is a value, ``AccessGrant``; a refusal says one thing to the client and another to the ledger.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from app.errors import Refusal
+from app.identity.composite import Composite, act_for
+from app.identity.permissions import SCOPES
+from app.identity.policy import Denied
+from app.protocol.oauth_errors import OAuthError
+from app.protocol.scopes import RequestedScope, ScopeError, parse_scope
+from app.tokens.audiences import api_of, find_api
+
+
+class GrantRefused(Refusal):
+    """``error`` is for the client, ``cause`` for the ledger, with the parties as far as they are known."""
+
+    def __init__(
+        self,
+        error: OAuthError,
+        cause: str,
+        *,
+        service_account_id: int | None = None,
+        user_id: int | None = None,
+    ) -> None:
+        super().__init__(error.description)
+        self.error = error
+        self.cause = cause
+        self.service_account_id = service_account_id
+        self.user_id = user_id
+
+
+@dataclass(frozen=True)
+class Account:
+    """A service account that asks, however it proved itself."""
+
+    id: int
+    name: str
+    is_composite: bool
+
+
+@dataclass(frozen=True)
+class AccessGrant:
+    """What an access token will say, and what must still hold when it is committed."""
+
+    account: Account
+    composite: Composite | None
+    scopes: tuple[str, ...]
+    audience: str
+    client_secret_id: int | None = None
+    project: str | None = None
+    run_id: int | None = None
+
+
+def decide(
+    connection: Connection,
+    account: Account,
+    scope: str,
+    resources: Sequence[str],
+    *,
+    issuer: str,
+    now: datetime,
+    client_secret_id: int | None = None,
+    project_id: int | None = None,
+) -> AccessGrant:
+    """The grant for a scope parameter and its ``resource`` parameters; raises ``GrantRefused``."""
+    requested = _parse(account, scope)
+    audience = _audience(connection, account, requested, issuer, resources)
+    if not account.is_composite:
+        return AccessGrant(account, None, requested.names, audience, client_secret_id)
+    if requested.user_id is None:
+        raise _refused(account, requested, "a composite service account needs exactly one user: scope")
+    pair = act_for(
+        connection,
+        service_account_id=account.id,
+        service_account=account.name,
+        user_id=requested.user_id,
+        scopes=requested.names,
+        project_id=project_id,
+        now=now,
+    )
+    if isinstance(pair, Denied):
+        raise _refused(account, requested, f"{pair.conjunct}: {pair.reason}")
+    return AccessGrant(account, pair, requested.names, audience, client_secret_id)
+
+
+def _parse(account: Account, scope: str) -> RequestedScope:
+    try:
+        requested = parse_scope(scope, SCOPES)
+    except ScopeError as error:
+        raise GrantRefused(OAuthError.INVALID_SCOPE, str(error), service_account_id=account.id) from None
+    if not account.is_composite and requested.user_id is not None:
+        raise _refused(
+            account, requested, "the service account acts in its own name; it takes no user: scope"
+        )
+    if not account.is_composite and not requested.names:
+        raise _refused(account, requested, "no scope was asked for")
+    return requested
+
+
+def _audience(
+    connection: Connection, account: Account, requested: RequestedScope, issuer: str, resources: Sequence[str]
+) -> str:
+    if not resources:
+        return api_of(issuer)
+    found = find_api(connection, issuer, resources[0]) if len(resources) == 1 else None
+    if found is None:
+        cause = "resource: not a registered api audience" if len(resources) == 1 else "more than one resource"
+        raise _refused(account, requested, cause, OAuthError.INVALID_TARGET)
+    return found
+
+
+def _refused(
+    account: Account, requested: RequestedScope, cause: str, error: OAuthError = OAuthError.INVALID_SCOPE
+) -> GrantRefused:
+    return GrantRefused(error, cause, service_account_id=account.id, user_id=requested.user_id)

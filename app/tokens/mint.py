@@ -1,0 +1,90 @@
+"""The seam: read and decide, assemble and sign, commit; then, and only then, release.
+
+Authlib's grant, a run and the command line all come through here.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from app.clock import Clock
+from app.db import Database
+from app.errors import Overtaken
+from app.ledger.actions import AuditAction, Outcome
+from app.ledger.record import Actor, record
+from app.protocol.oauth_errors import OAuthError
+from app.protocol.principals import service_account_principal, user_principal
+from app.signing.keyring import Keyring
+from app.tokens.assembly import Assembler, IdTokenGrant, Signed
+from app.tokens.commit import commit
+from app.tokens.grants import AccessGrant, GrantRefused
+
+Decide = Callable[[Connection, datetime], AccessGrant]
+
+
+@dataclass(frozen=True)
+class RunTokens:
+    access: Signed
+    ids: Mapping[str, Signed]
+
+
+@dataclass(frozen=True)
+class Mint:
+    database: Database
+    keyring: Keyring
+    clock: Clock
+    issuer: str
+    access_token_life: timedelta
+
+    def access_token(self, decide: Decide, by: Actor) -> Signed:
+        """One access token, durable with its ledger row; ``GrantRefused`` is in the ledger too."""
+        now = self.clock()
+        try:
+            with self.database.reading_connection() as connection:
+                grant = decide(connection, now)
+            signed = self._assembler(by, now).access_token(grant, self.access_token_life)
+            self._commit_access(signed, grant)
+        except GrantRefused as refusal:
+            self._record_refusal(refusal, by, now)
+            raise
+        return signed
+
+    def for_run(self, grant: AccessGrant, id_grants: Iterable[IdTokenGrant], by: Actor) -> RunTokens:
+        """A run's access token and ID tokens: signed first, then committed in one transaction, all or none."""
+        assembler = self._assembler(by, self.clock())
+        access = assembler.access_token(grant, self.access_token_life)
+        ids = {each.name: assembler.id_token(each) for each in id_grants}
+        with self.database.writing_connection() as connection:
+            for signed in (access, *ids.values()):
+                commit(connection, signed.commit)
+        return RunTokens(access, ids)
+
+    def _assembler(self, by: Actor, now: datetime) -> Assembler:
+        return Assembler(issuer=self.issuer, signer=self.keyring.current().active, by=by, now=now)
+
+    def _commit_access(self, signed: Signed, grant: AccessGrant) -> None:
+        try:
+            with self.database.writing_connection() as connection:
+                commit(connection, signed.commit)
+        except Overtaken as overtaken:
+            raise GrantRefused(
+                OAuthError.INVALID_SCOPE,
+                str(overtaken),
+                service_account_id=grant.account.id,
+                user_id=grant.composite.user_id if grant.composite else None,
+            ) from None
+
+    def _record_refusal(self, refusal: GrantRefused, by: Actor, now: datetime) -> None:
+        account, user = refusal.service_account_id, refusal.user_id
+        event = by.did(
+            AuditAction.ACCESS_TOKEN_ISSUE,
+            now,
+            outcome=Outcome.DENIED,
+            service_account=account and service_account_principal(account),
+            user=user and user_principal(user),
+            detail={"error": refusal.error.code, "cause": refusal.cause},
+        )
+        with self.database.writing_connection() as connection:
+            record(connection, event)

@@ -1,0 +1,105 @@
+"""Components: every long-lived object of a process, built once from Settings."""
+
+import logging
+import os
+import secrets
+from functools import cached_property
+from pathlib import Path
+
+from app.clock import Clock, system_clock
+from app.db import Database, sqlite_url
+from app.flows.execution import Executions
+from app.flows.executors.account import check_boundary
+from app.flows.executors.local import LocalExecutor
+from app.flows.outbound import Outbound
+from app.flows.vault import Vault
+from app.ledger.record import Actor
+from app.secret import Secret
+from app.settings import Settings
+from app.signing.keyring import Keyring
+from app.signing.keystore import FileKeystore, write_durably
+from app.tokens.mint import Mint
+
+_log = logging.getLogger(__name__)
+
+
+class Components:
+    """Built on first use, so that a command pays for what it needs."""
+
+    def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
+        self.settings = settings
+        self.clock = clock
+
+    def prepare(self, by: Actor) -> None:
+        """What a first start needs and any later one leaves alone: the schema, and signing keys."""
+        self.settings.home_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.database.upgrade()
+        self.keyring.ensure_keys(by)
+
+    @cached_property
+    def database(self) -> Database:
+        url = self.settings.database_url
+        return Database(url.reveal() if url else sqlite_url(self.settings.home_dir))
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        passphrase = self.settings.keys_passphrase or self._generated("keys-passphrase")
+        return Keyring(self.database, FileKeystore(self.settings.keys_dir, passphrase), self.clock)
+
+    @cached_property
+    def secret_key(self) -> Secret:
+        return self.settings.secret_key or self._generated("secret-key")
+
+    @cached_property
+    def mint(self) -> Mint:
+        return Mint(
+            self.database, self.keyring, self.clock, self.settings.issuer, self.settings.access_token_ttl
+        )
+
+    @cached_property
+    def executor(self) -> LocalExecutor:
+        return LocalExecutor(runs_dir=self.settings.home_dir / "runs", user=self.settings.local_executor_user)
+
+    @cached_property
+    def executions(self) -> Executions:
+        settings = self.settings
+        return Executions(
+            database=self.database,
+            clock=self.clock,
+            mint=self.mint,
+            vault=Vault(Outbound(settings.outbound_allow, allow_loopback=settings.on_loopback)),
+            executor=self.executor,
+            openness=settings.audiences,
+            id_token_life=settings.id_token_ttl,
+            local_runs_refused=self._why_no_local_runs(),
+        )
+
+    def _why_no_local_runs(self) -> str | None:
+        user = self.settings.local_executor_user
+        if user is None:
+            needed = "steps need an account of their own behind https: set COUNTERSIGN_LOCAL_EXECUTOR_USER"
+            return None if self.settings.on_loopback else needed
+        private = [self.settings.keys_dir, *self._private_files()]
+        readable = check_boundary(user, [path for path in private if path.exists()])
+        return f"the account {user} can read {', '.join(readable)}: take that away" if readable else None
+
+    def _private_files(self) -> list[Path]:
+        return [path for path in self.settings.home_dir.iterdir() if path.is_file()]
+
+    def _generated(self, name: str) -> Secret:
+        """A development secret, made once and kept; processes that start together end with the same one."""
+        if not self.settings.on_loopback:
+            raise AssertionError(f"{name} must come from the settings behind an https issuer")
+        path = self.settings.home_dir / name
+        if not path.exists():
+            self.settings.home_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            proposal = path.with_name(f"{name}.{os.getpid()}")
+            write_durably(proposal, secrets.token_urlsafe(32).encode())
+            try:
+                os.link(proposal, path)
+                _log.warning("made %s for development; an https issuer refuses it", path)
+            except FileExistsError:
+                pass
+            finally:
+                proposal.unlink()
+        return Secret(path.read_text())
