@@ -5,7 +5,7 @@ A failure anywhere before the first step means that no step runs and that the ru
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -145,7 +145,7 @@ class _Execution:
                 default_life=node.id_token_life,
             )
             query = select(RunInput.name, RunInput.value).where(RunInput.run_id == run.id)
-            inputs = {name: value for name, value in session.execute(query)}  # noqa: C416 - rows are not pairs to mypy
+            inputs = {name: value for name, value in session.execute(query)}  # noqa: C416 - typed rows
         return _Inputs(facts, variables, inputs, access, id_tokens)
 
     def _facts(self, session: Session, run: Run, now: datetime) -> RunFacts:
@@ -200,7 +200,7 @@ class _Execution:
 
     @contextmanager
     def _vault_sessions(self) -> Iterator[ExitStack]:
-        """Logins that live as long as the run. One that cannot be shut is told; it does not change how it ended."""
+        """Logins that live as long as the run; one that cannot be shut is told, and changes nothing else."""
         sessions = ExitStack()
         try:
             yield sessions

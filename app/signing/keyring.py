@@ -74,7 +74,7 @@ class Keyring:
             for pair in pairs.values():
                 self._keystore.destroy(pair.kid)
 
-    def keys(self) -> Sequence[SigningKey]:
+    def history(self) -> Sequence[SigningKey]:
         """Every key there ever was, the newest publication first."""
         with self._database.reading() as session:
             return session.scalars(

@@ -1,0 +1,300 @@
+"""``countersign user``, ``service-account`` and ``delegation``."""
+
+import click
+
+from app import representation as shapes
+from app.cli.console import Commands, duration, installation, json_option, show, show_all
+from app.identity import accounts, credentials, delegations
+from app.identity.models import ServiceAccount, User
+from app.identity.projects import find_project
+from app.protocol.principals import client_id
+
+
+@click.group(cls=Commands)
+def user() -> None:
+    """Humans.
+
+    Example: countersign user create alice --email alice@example.com
+    """
+
+
+@user.command("create")
+@click.argument("login")
+@click.option("--email", required=True)
+@click.option("--admin", is_flag=True, help="May administer this installation.")
+@json_option
+def create_user(login: str, email: str, admin: bool, as_json: bool) -> None:
+    """Create a user.
+
+    Example: countersign user create alice --email alice@example.com
+    """
+    with installation() as here, here.writing() as session:
+        row = accounts.create_user(session, login, email, is_admin=admin, by=here.actor, now=here.now)
+        shape = shapes.user(row)
+    show(shape, f"{shape['principal']} is {login}", as_json=as_json)
+
+
+@user.command("list")
+@json_option
+def list_users(as_json: bool) -> None:
+    """List users.
+
+    Example: countersign user list --json
+    """
+    with installation() as here, here.reading() as session:
+        rows = [shapes.user(row) for row in session.query(User).order_by(User.id)]
+    columns = ("principal", "login", "email", "admin", "active")
+    show_all(rows, columns, "no users: countersign user create LOGIN --email E", as_json=as_json)
+
+
+def _set_user_active(login: str, *, active: bool, as_json: bool) -> None:
+    with installation() as here, here.writing() as session:
+        row = accounts.find_user(session, login)
+        accounts.set_user_active(session, row, active=active, by=here.actor, now=here.now)
+        shape = shapes.user(row)
+    show(shape, f"{login} is {'enabled' if active else 'disabled'}", as_json=as_json)
+
+
+@user.command("disable")
+@click.argument("login")
+@json_option
+def disable_user(login: str, as_json: bool) -> None:
+    """Let nobody act for a user, nor the user act.
+
+    Example: countersign user disable alice
+    """
+    _set_user_active(login, active=False, as_json=as_json)
+
+
+@user.command("enable")
+@click.argument("login")
+@json_option
+def enable_user(login: str, as_json: bool) -> None:
+    """Undo disable.
+
+    Example: countersign user enable alice
+    """
+    _set_user_active(login, active=True, as_json=as_json)
+
+
+@user.group("token", cls=Commands)
+def user_token() -> None:
+    """Personal access tokens.
+
+    Example: countersign user token create alice --scope api
+    """
+
+
+@user_token.command("create")
+@click.argument("login")
+@click.option("--scope", "scopes", multiple=True, required=True)
+@click.option("--expires", help="Such as 30d; without it never.")
+@json_option
+def create_user_token(login: str, scopes: tuple[str, ...], expires: str | None, as_json: bool) -> None:
+    """Create a personal access token; it is shown once.
+
+    Example: countersign user token create alice --scope api --expires 30d
+    """
+    with installation() as here, here.writing() as session:
+        row, value = credentials.create_personal_access_token(
+            session,
+            accounts.find_user(session, login),
+            scopes,
+            expires_at=here.expiry(expires),
+            by=here.actor,
+            now=here.now,
+        )
+        shape = shapes.expiring(row.id, row.expires_at, token=value.reveal()) | {"scopes": row.scopes}
+    show(shape, value.reveal(), as_json=as_json)
+
+
+@user_token.command("revoke")
+@click.argument("token_id", metavar="ID", type=int)
+@json_option
+def revoke_user_token(token_id: int, as_json: bool) -> None:
+    """Revoke a personal access token.
+
+    Example: countersign user token revoke 3
+    """
+    with installation() as here, here.writing() as session:
+        credentials.revoke_personal_access_token(session, token_id, by=here.actor, now=here.now)
+    show({"id": token_id, "revoked": True}, f"token {token_id} is revoked", as_json=as_json)
+
+
+@click.group("service-account", cls=Commands)
+def service_account() -> None:
+    """Machine identities.
+
+    Example: countersign service-account create duo
+    """
+
+
+@service_account.command("create")
+@click.argument("name")
+@click.option("--not-composite", is_flag=True, help="It may act in its own name, for no human.")
+@json_option
+def create_service_account(name: str, not_composite: bool, as_json: bool) -> None:
+    """Create a service account; unless told otherwise it can do nothing without a human to act for.
+
+    Example: countersign service-account create duo
+    """
+    with installation() as here, here.writing() as session:
+        row = accounts.create_service_account(
+            session, name, is_composite=not not_composite, by=here.actor, now=here.now
+        )
+        shape = shapes.service_account(row)
+    show(shape, f"{shape['principal']} is {name}, client id {shape['client_id']}", as_json=as_json)
+
+
+@service_account.command("list")
+@json_option
+def list_service_accounts(as_json: bool) -> None:
+    """List service accounts.
+
+    Example: countersign service-account list
+    """
+    with installation() as here, here.reading() as session:
+        rows = [
+            shapes.service_account(row) for row in session.query(ServiceAccount).order_by(ServiceAccount.id)
+        ]
+    columns = ("principal", "name", "client_id", "composite", "active")
+    show_all(rows, columns, "no service accounts: countersign service-account create NAME", as_json=as_json)
+
+
+def _set_service_account_active(name: str, *, active: bool, as_json: bool) -> None:
+    with installation() as here, here.writing() as session:
+        row = accounts.find_service_account(session, name)
+        accounts.set_service_account_active(session, row, active=active, by=here.actor, now=here.now)
+        shape = shapes.service_account(row)
+    show(shape, f"{name} is {'enabled' if active else 'disabled'}", as_json=as_json)
+
+
+@service_account.command("disable")
+@click.argument("name")
+@json_option
+def disable_service_account(name: str, as_json: bool) -> None:
+    """Let a service account do nothing, for anybody.
+
+    Example: countersign service-account disable duo
+    """
+    _set_service_account_active(name, active=False, as_json=as_json)
+
+
+@service_account.command("enable")
+@click.argument("name")
+@json_option
+def enable_service_account(name: str, as_json: bool) -> None:
+    """Undo disable.
+
+    Example: countersign service-account enable duo
+    """
+    _set_service_account_active(name, active=True, as_json=as_json)
+
+
+@service_account.group("secret", cls=Commands)
+def service_account_secret() -> None:
+    """Client secrets; an account may have several at a time.
+
+    Example: countersign service-account secret create duo --expires 90d
+    """
+
+
+@service_account_secret.command("create")
+@click.argument("name")
+@click.option("--expires", help="Such as 90d; without it never.")
+@json_option
+def create_secret(name: str, expires: str | None, as_json: bool) -> None:
+    """Create a client secret; it is shown once.
+
+    Example: countersign service-account secret create duo --expires 90d
+    """
+    with installation() as here, here.writing() as session:
+        account = accounts.find_service_account(session, name)
+        row, value = credentials.create_client_secret(
+            session, account, expires_at=here.expiry(expires), by=here.actor, now=here.now
+        )
+        shape = shapes.expiring(
+            row.id, row.expires_at, client_id=client_id(account.id), client_secret=value.reveal()
+        )
+    show(shape, f"client id {shape['client_id']}\nclient secret {value.reveal()}", as_json=as_json)
+
+
+@service_account_secret.command("revoke")
+@click.argument("name")
+@click.argument("secret_id", metavar="ID", type=int)
+@json_option
+def revoke_secret(name: str, secret_id: int, as_json: bool) -> None:
+    """Revoke a client secret.
+
+    Example: countersign service-account secret revoke duo 3
+    """
+    with installation() as here, here.writing() as session:
+        account = accounts.find_service_account(session, name)
+        credentials.revoke_client_secret(session, account, secret_id, by=here.actor, now=here.now)
+    show({"id": secret_id, "revoked": True}, f"secret {secret_id} of {name} is revoked", as_json=as_json)
+
+
+@click.group(cls=Commands)
+def delegation() -> None:
+    """Who may act for whom.
+
+    Example: countersign delegation grant --user alice --service-account duo
+    """
+
+
+@delegation.command("grant")
+@click.option("--user", "login", required=True)
+@click.option("--service-account", "name", required=True)
+@click.option("--scope", "scopes", multiple=True, help="Without it all.")
+@click.option("--project", "path", help="Without it any.")
+@click.option("--expires", default="30d", show_default=True)
+@json_option
+def grant(
+    login: str, name: str, scopes: tuple[str, ...], path: str | None, expires: str, as_json: bool
+) -> None:
+    """Let a service account act for a user.
+
+    Example: countersign delegation grant --user alice --service-account duo --expires 30d
+    """
+    with installation() as here, here.writing() as session:
+        row = delegations.grant(
+            session,
+            accounts.find_user(session, login),
+            accounts.find_service_account(session, name),
+            scopes=scopes or None,
+            project=find_project(session, path) if path else None,
+            expires_at=here.now + duration("--expires", expires),
+            by=here.actor,
+            now=here.now,
+        )
+        shape = shapes.delegation(row)
+    show(
+        shape, f"delegation {row.id}: {name} may act for {login} until {shape['expires_at']}", as_json=as_json
+    )
+
+
+@delegation.command("list")
+@json_option
+def list_delegations(as_json: bool) -> None:
+    """List delegations.
+
+    Example: countersign delegation list
+    """
+    with installation() as here, here.reading() as session:
+        rows = [shapes.delegation(row) for row in delegations.listed(session)]
+    columns = ("id", "user_login", "service_account_name", "scopes", "project", "expires_at", "revoked_at")
+    nothing = "no delegations: countersign delegation grant --user LOGIN --service-account NAME"
+    show_all(rows, columns, nothing, as_json=as_json)
+
+
+@delegation.command("revoke")
+@click.argument("delegation_id", metavar="ID", type=int)
+@json_option
+def revoke_delegation(delegation_id: int, as_json: bool) -> None:
+    """End a delegation.
+
+    Example: countersign delegation revoke 3
+    """
+    with installation() as here, here.writing() as session:
+        shape = shapes.delegation(delegations.revoke(session, delegation_id, by=here.actor, now=here.now))
+    show(shape, f"delegation {delegation_id} is revoked", as_json=as_json)

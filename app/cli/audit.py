@@ -1,0 +1,121 @@
+"""``countersign audit``."""
+
+import csv
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+
+import click
+import orjson
+
+from app import representation as shapes
+from app.cli.console import Commands, Installation, installation, json_option, show_all
+from app.clock import parse_duration
+from app.identity.accounts import find_service_account, find_user
+from app.ledger import search
+from app.ledger.models import AuditRow
+from app.protocol.principals import service_account_principal, user_principal
+
+
+@click.group(cls=Commands)
+def audit() -> None:
+    """The ledger: who did what, for whom.
+
+    Example: countersign audit list --user alice --since 24h
+    """
+
+
+def _filters(command: click.decorators.FC) -> click.decorators.FC:
+    for option in (
+        click.option("--since", help="A time such as 2026-11-22T10:00:00Z, or a duration such as 24h."),
+        click.option("--run", "run_id", type=int),
+        click.option("--service-account", "account"),
+        click.option("--user", "login"),
+    ):
+        command = option(command)
+    return command
+
+
+def _filter(
+    here: Installation, login: str | None, account: str | None, run_id: int | None, since: str | None
+) -> search.Filter:
+    with here.reading() as session:
+        user = user_principal(find_user(session, login).id) if login else None
+        number = find_service_account(session, account).id if account else None
+    return search.Filter(
+        user=user,
+        service_account=service_account_principal(number) if number else None,
+        run=run_id,
+        since=_moment(here, since) if since else None,
+    )
+
+
+def _moment(here: Installation, text: str) -> datetime:
+    try:
+        return here.now - parse_duration(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.UsageError("--since is a time such as 2026-11-22T10:00:00Z, or 24h") from None
+    if moment.tzinfo is None:
+        raise click.UsageError("--since needs a zone: end it with Z")
+    return moment
+
+
+@audit.command("list")
+@_filters
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000))
+@json_option
+def list_events(
+    login: str | None, account: str | None, run_id: int | None, since: str | None, limit: int, as_json: bool
+) -> None:
+    """List events, the newest first.
+
+    Example: countersign audit list --service-account duo --user alice
+    """
+    with installation() as here:
+        wanted = _filter(here, login, account, run_id, since)
+        with here.reading() as session:
+            rows = [shapes.audit_event(row) for row in search.newest(session, wanted, limit)]
+    columns = ("at", "action", "outcome", "actor", "user", "service_account", "project", "run", "detail")
+    show_all(rows, columns, "nothing has happened that matches", as_json=as_json)
+
+
+@audit.command("export")
+@_filters
+@click.option("--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True)
+def export(login: str | None, account: str | None, run_id: int | None, since: str | None, form: str) -> None:
+    """Write every matching event to stdout, the oldest first.
+
+    Example: countersign audit export --format csv > audit.csv
+    """
+    with installation() as here:
+        wanted = _filter(here, login, account, run_id, since)
+        with here.reading() as session:
+            rows = (shapes.audit_event(row) for row in search.oldest_first(session, wanted))
+            if form == "jsonl":
+                for row in rows:
+                    click.echo(orjson.dumps(row))
+            else:
+                _write_csv(rows)
+
+
+def _write_csv(rows: Iterator[shapes.Shape]) -> None:
+    names = [column.name for column in AuditRow.__table__.columns]
+    writer = csv.DictWriter(sys.stdout, names)
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _spreadsheet_safe(value) for name, value in row.items()})
+
+
+def _spreadsheet_safe(value: object) -> object:
+    """A cell that a spreadsheet would take for a formula is quoted (CWE-1236)."""
+    if isinstance(value, dict):
+        return orjson.dumps(value).decode()
+    return (
+        f"'{value}"
+        if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+        else value
+    )

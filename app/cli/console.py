@@ -1,0 +1,134 @@
+"""What every command has in common: the installation it works on, ``--json``, refusals and exit codes."""
+
+import getpass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, TypeVar
+
+import click
+import orjson
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from app import log
+from app.clock import parse_duration
+from app.errors import Refusal
+from app.ledger.record import Actor
+from app.settings import Settings
+from app.wiring import Components
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object or array on stdout.")
+
+
+class Installation:
+    """The database and keys of this host, used in the operator's name."""
+
+    def __init__(self, settings: Settings) -> None:
+        log.configure(settings.log_level)
+        self.settings = settings
+        self.components = Components(settings)
+
+    @property
+    def actor(self) -> Actor:
+        return Actor(name=f"operator:{getpass.getuser()}")
+
+    @property
+    def now(self) -> datetime:
+        return self.components.clock()
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        self.require_schema()
+        with self.components.database.writing() as session:
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        self.require_schema()
+        with self.components.database.reading() as session:
+            yield session
+
+    def require_schema(self) -> None:
+        if not self.components.database.at_head():
+            raise Refused("the database is not there or not migrated: run countersign init")
+
+    def expiry(self, life: str | None) -> datetime | None:
+        return None if life is None else self.now + duration("--expires", life)
+
+
+class Refused(click.ClickException):
+    """The rules say no: exit 1, in words, on stderr."""
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"countersign: {self.format_message()}", err=True, file=file)
+
+
+class Commands(click.Group):
+    """A group whose commands end in a refusal, never in a traceback, when the rules say no."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except Refusal as refusal:
+            raise Refused(str(refusal)) from None
+        except DBAPIError as error:
+            raise Refused(f"the database refused: {type(error).__name__}; see countersign doctor") from None
+
+
+@contextmanager
+def installation() -> Iterator[Installation]:
+    """The installation that the environment names; closed at the end."""
+    opened = Installation(Settings.from_env())
+    try:
+        yield opened
+    finally:
+        if "database" in vars(opened.components):
+            opened.components.database.dispose()
+
+
+def duration(option: str, text: str) -> Any:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise click.UsageError(f"{option} {error}") from None
+
+
+def show(shape: Mapping[str, Any], text: str, *, as_json: bool) -> None:
+    """One object, for a program or for a person."""
+    if as_json:
+        click.echo(orjson.dumps(dict(shape)))
+    else:
+        click.echo(text)
+
+
+def show_all(
+    shapes: Iterable[Mapping[str, Any]], columns: Sequence[str], nothing: str, *, as_json: bool
+) -> None:
+    """An array, or a table; an empty one says on stderr what to do."""
+    rows = list(shapes)
+    if as_json:
+        click.echo(orjson.dumps(rows))
+    elif not rows:
+        click.echo(nothing, err=True)
+    else:
+        _table(rows, columns)
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    cells = [[column.replace("_", " ") for column in columns]]
+    cells += [[_cell(row.get(column)) for column in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "-"
+    return str(value) if not isinstance(value, dict) else orjson.dumps(value).decode()

@@ -1,0 +1,161 @@
+"""``countersign flow`` and ``run``."""
+
+import sys
+import time
+from typing import BinaryIO
+
+import click
+
+from app import representation as shapes
+from app.cli.console import Commands, Installation, Refused, installation, json_option, show, show_all
+from app.cli.projects import parse_assignments
+from app.flows import configuration, log, runs
+from app.flows.models import RunState
+from app.flows.start import StartRequest, start
+
+_FOLLOW_SECONDS = 0.5
+
+
+@click.group(cls=Commands)
+def flow() -> None:
+    """Flows: named automations in a project.
+
+    Example: countersign flow start fix-ci --project acme/webapp --user alice --service-account duo
+    """
+
+
+@flow.command("lint")
+@click.argument("file", type=click.File("rb"))
+@json_option
+def lint(file: BinaryIO, as_json: bool) -> None:
+    """Check an agent-config.yml and name every fault with its line and column.
+
+    Example: countersign flow lint agent-config.yml
+    """
+    found = configuration.parse(file.read())
+    names = sorted(found.flows)
+    show({"flows": names}, f"no faults; flows: {', '.join(names) or 'none'}", as_json=as_json)
+
+
+@flow.command("start")
+@click.argument("name", metavar="FLOW")
+@click.option("--project", "path", required=True)
+@click.option("--user", "login", required=True, help="The human it acts for.")
+@click.option("--service-account", "account", required=True)
+@click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE")
+@json_option
+def start_flow(
+    name: str, path: str, login: str, account: str, inputs: tuple[str, ...], as_json: bool
+) -> None:
+    """Run a flow here and print its masked log as it comes; exit 0 only if it succeeded.
+
+    Example: countersign flow start fix-ci --project acme/webapp --user alice --service-account duo
+    """
+    request = StartRequest(
+        project=path,
+        flow=name,
+        user=login,
+        service_account=account,
+        inputs=parse_assignments(inputs),
+        source="cli",
+    )
+    with installation() as here:
+        here.require_schema()
+        shape = run_here(here, request, log_to_stderr=as_json)
+    if as_json:
+        show(shape, "", as_json=True)
+    if shape["state"] != RunState.SUCCEEDED:
+        raise Refused(f"run {shape['id']} {shape['state']}: {shape['reason']}")
+    click.echo(f"countersign: run {shape['id']} succeeded", err=True)
+
+
+def run_here(here: Installation, request: StartRequest, *, log_to_stderr: bool) -> shapes.Shape:
+    """Starts and executes a run in this process; its log goes out as it comes."""
+    stream = (sys.stderr if log_to_stderr else sys.stdout).buffer
+
+    def output(masked: bytes) -> None:
+        stream.write(masked)
+        stream.flush()
+
+    components = here.components
+    run_id = start(components.database, components.clock, request, here.actor)
+    components.executions.execute(run_id, output, here.actor)
+    with here.reading() as session:
+        return shapes.run(runs.find_run(session, run_id))
+
+
+@click.group(cls=Commands)
+def run() -> None:
+    """Runs: what became of a flow that was started.
+
+    Example: countersign run list
+    """
+
+
+@run.command("list")
+@json_option
+def list_runs(as_json: bool) -> None:
+    """List runs, the newest first.
+
+    Example: countersign run list
+    """
+    with installation() as here, here.reading() as session:
+        rows = [shapes.run(row) for row in runs.newest(session)]
+    columns = ("id", "state", "project", "flow", "user_login", "service_account_name", "started_at")
+    show_all(rows, columns, "no runs: countersign flow start FLOW --project P --user U", as_json=as_json)
+
+
+@run.command("show")
+@click.argument("run_id", metavar="ID", type=int)
+@json_option
+def show_run(run_id: int, as_json: bool) -> None:
+    """Show a run: its state and why, and the names of what it got.
+
+    Example: countersign run show 3
+    """
+    with installation() as here, here.reading() as session:
+        shape = shapes.run(runs.find_run(session, run_id))
+    show(shape, "\n".join(f"{name:22} {value}" for name, value in shape.items()), as_json=as_json)
+
+
+@run.command("log")
+@click.argument("run_id", metavar="ID", type=int)
+@click.option("--follow", is_flag=True, help="Until the run ends.")
+@json_option
+def show_log(run_id: int, follow: bool, as_json: bool) -> None:
+    """Print a run's masked log.
+
+    Example: countersign run log 3 --follow
+    """
+    collected = bytearray()
+    with installation() as here:
+        offset = 0
+        while True:
+            with here.reading() as session:
+                ended = runs.find_run(session, run_id).state in runs.ENDED
+                chunk = log.read_from(session, run_id, offset)
+            offset += len(chunk)
+            if as_json:
+                collected += chunk
+            else:
+                sys.stdout.buffer.write(chunk)
+                sys.stdout.flush()
+            if not chunk and (ended or not follow):
+                break
+            if not chunk:
+                time.sleep(_FOLLOW_SECONDS)
+    if as_json:
+        show({"id": run_id, "log": collected.decode(errors="replace")}, "", as_json=True)
+
+
+@run.command("cancel")
+@click.argument("run_id", metavar="ID", type=int)
+@json_option
+def cancel(run_id: int, as_json: bool) -> None:
+    """End a run and everything that its steps have started.
+
+    Example: countersign run cancel 3
+    """
+    with installation() as here, here.writing() as session:
+        shape = shapes.run(runs.request_cancel(session, run_id, by=here.actor, now=here.now))
+    show(shape, f"run {run_id} is asked to end", as_json=as_json)

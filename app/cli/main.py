@@ -1,0 +1,39 @@
+"""The command ``countersign``."""
+
+import click
+
+from app.cli import accounts, audit, flows, projects, sample, server, tokens
+from app.cli.console import Commands
+
+
+@click.group(cls=Commands)
+@click.version_option(package_name="countersign-idp", prog_name="countersign")
+def main() -> None:
+    """An identity provider for agents that act on a person's behalf.
+
+    Works on this host's own installation, as its operator; `COUNTERSIGN_…` variables say which one.
+
+    Example: countersign init && countersign serve
+    """
+
+
+for command in (
+    server.init,
+    server.serve,
+    server.doctor,
+    server.db,
+    server.worker,
+    accounts.user,
+    accounts.service_account,
+    accounts.delegation,
+    projects.project,
+    projects.member,
+    projects.audience,
+    tokens.keys,
+    tokens.token,
+    flows.flow,
+    flows.run,
+    audit.audit,
+    sample.try_it,
+):
+    main.add_command(command)

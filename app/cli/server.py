@@ -1,0 +1,94 @@
+"""``countersign init``, ``serve``, ``doctor`` and ``db``."""
+
+from urllib.parse import urlsplit
+
+import click
+
+from app import doctor as checks
+from app.cli.console import Commands, Refused, installation, json_option, show, show_all
+
+
+@click.command()
+@json_option
+def init(as_json: bool) -> None:
+    """Make what a first start needs: the schema and signing keys. Asks nothing, may be run again.
+
+    Example: countersign init
+    """
+    with installation() as here:
+        here.components.prepare(here.actor)
+        settings = here.settings
+        shape = {"issuer": settings.issuer, "keys": len(here.components.keyring.current().public_jwks)}
+    show(shape, f"ready: issuer {shape['issuer']}, {shape['keys']} published signing keys", as_json=as_json)
+
+
+@click.command()
+@click.option("--bind", metavar="HOST:PORT", help="Default: loopback and the issuer's port.")
+def serve(bind: str | None) -> None:
+    """Serve discovery, the JWKS and tokens, and keep house, until told to stop.
+
+    Example: countersign serve --bind 127.0.0.1:8000
+    """
+    from app.cli.supervisor import supervise
+
+    with installation() as here:
+        here.components.prepare(here.actor)
+        here.components.keyring.current()
+        host, port = _address(bind, here.settings.issuer)
+        exit_code = supervise(here.settings, host, port, sqlite=here.components.database.is_sqlite)
+    raise SystemExit(exit_code)
+
+
+def _address(bind: str | None, issuer: str) -> tuple[str, int]:
+    if bind is None:
+        parts = urlsplit(issuer)
+        return "127.0.0.1", parts.port or (8000 if parts.scheme == "https" else 80)
+    host, _, port = bind.rpartition(":")
+    if not host or not port.isdecimal():
+        raise click.UsageError("--bind is HOST:PORT, such as 127.0.0.1:8000")
+    return host.strip("[]"), int(port)
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Check this installation for what would become an outage; exit 1 if there is something.
+
+    Example: countersign doctor
+    """
+    with installation() as here:
+        found = list(checks.all_checks(here.components))
+    rows = [{"number": each.number, "check": each.name, "fault": each.fault} for each in found]
+    show_all(rows, ("number", "check", "fault"), "", as_json=as_json)
+    if faults := sum(each.fault is not None for each in found):
+        raise Refused(f"{faults} of {len(found)} checks found a fault")
+
+
+@click.group(cls=Commands)
+def db() -> None:
+    """The database's schema.
+
+    Example: countersign db upgrade
+    """
+
+
+@db.command("upgrade")
+@json_option
+def upgrade(as_json: bool) -> None:
+    """Migrate to this version's schema; rows stay.
+
+    Example: countersign db upgrade
+    """
+    with installation() as here:
+        here.settings.home_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        here.components.database.upgrade()
+    show({"migrated": True}, "the schema is this version's", as_json=as_json)
+
+
+@click.command(hidden=True)
+def worker() -> None:
+    """The background process of a node; the supervisor starts it."""
+    from app.worker import main
+
+    with installation() as here:
+        main(here.components)

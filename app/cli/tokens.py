@@ -1,0 +1,100 @@
+"""``countersign keys`` and ``token``."""
+
+from typing import TextIO
+
+import click
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from app import representation as shapes
+from app.cli.console import Commands, Refused, installation, json_option, show, show_all
+from app.clock import timestamp
+from app.identity.accounts import find_service_account, find_user
+from app.protocol.principals import user_principal
+from app.tokens.grants import Account, GrantRefused, decide
+
+
+@click.group(cls=Commands)
+def keys() -> None:
+    """Signing keys.
+
+    Example: countersign keys list
+    """
+
+
+@keys.command("list")
+@json_option
+def list_keys(as_json: bool) -> None:
+    """List signing keys, the newest publication first.
+
+    Example: countersign keys list --json
+    """
+    with installation() as here:
+        here.require_schema()
+        rows = [shapes.signing_key(row) for row in here.components.keyring.history()]
+    columns = ("kid", "alg", "state", "published_at", "activated_at")
+    show_all(rows, columns, "no keys yet: countersign init", as_json=as_json)
+
+
+@click.group(cls=Commands)
+def token() -> None:
+    """Access tokens.
+
+    Example: countersign token issue --service-account duo --user alice --scope api
+    """
+
+
+@token.command("issue")
+@click.option("--service-account", "name", required=True)
+@click.option("--user", "login", help="The human it acts for.")
+@click.option("--scope", "scopes", multiple=True)
+@click.option(
+    "--resource", "resources", multiple=True, help="A registered api audience; default our own API."
+)
+@json_option
+def issue(
+    name: str, login: str | None, scopes: tuple[str, ...], resources: tuple[str, ...], as_json: bool
+) -> None:
+    """Issue an access token by the rules of the token endpoint, in the operator's name.
+
+    Example: countersign token issue --service-account duo --user alice --scope api
+    """
+    with installation() as here:
+        with here.reading() as session:
+            row = find_service_account(session, name)
+            account = Account(row.id, row.name, row.is_composite)
+            human = [user_principal(find_user(session, login).id)] if login else []
+            if row.principal.disabled_at is not None:
+                raise Refused(f"{name} is disabled")
+        scope = " ".join([*scopes, *human])
+        issuer = here.settings.issuer
+        try:
+            signed = here.components.mint.access_token(
+                lambda connection, now: decide(connection, account, scope, resources, issuer=issuer, now=now),
+                here.actor,
+            )
+        except GrantRefused as refusal:
+            raise Refused(f"{refusal.error.code}: {refusal.cause}") from None
+    show(signed.answer(), signed.token.reveal(), as_json=as_json)
+
+
+@token.command("inspect")
+@click.argument("file", type=click.File("r"), metavar="FILE")
+@json_option
+def inspect(file: TextIO, as_json: bool) -> None:
+    """Verify a token against the published keys and show what it says; - reads stdin.
+
+    Example: countersign token issue --service-account duo --user alice | countersign token inspect -
+    """
+    with installation() as here:
+        here.require_schema()
+        published = KeySet.import_key_set({"keys": list(here.components.keyring.current().public_jwks)})
+        try:
+            decoded = jwt.decode(file.read().strip(), published, algorithms=["RS256"])
+        except (JoseError, ValueError) as error:
+            raise Refused(f"not a token that this issuer has signed: {type(error).__name__}") from None
+        expired = decoded.claims["exp"] <= timestamp(here.now)
+    shape = {"header": decoded.header, "claims": decoded.claims, "expired": expired}
+    lines = [f"{name:22} {value}" for name, value in (decoded.header | decoded.claims).items()]
+    show(shape, "\n".join([*lines, "expired" if expired else "alive"]), as_json=as_json)

@@ -1,0 +1,1 @@
+"""Flows: what `agent-config.yml` declares, and the runs that come of it."""

@@ -1,0 +1,108 @@
+"""``agent-config.yml``: the one model of it, and a flow as it takes effect."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import islice
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from app.errors import InvalidInput
+from app.flows import wording, yaml_source
+from app.flows.agreement import disagreements
+from app.flows.declarations import (
+    AccessTokenDeclaration,
+    FlowDeclaration,
+    IdTokenDeclaration,
+    InputDeclaration,
+    SecretDeclaration,
+    SharedTables,
+)
+from app.flows.declared_types import FlowName, Image
+from app.flows.faults import ConfigurationError, Fault, Path
+from app.flows.vault_reference import VaultReference
+
+__all__ = ["Configuration", "ConfigurationError", "Fault", "Flow", "FlowSecret", "parse"]
+
+MAX_FAULTS = 100
+SHOWN_FLOWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class FlowSecret:
+    """A secret in effect; ``token`` is the name of the ID token that reads it."""
+
+    reference: VaultReference
+    token: str
+    file: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A flow in effect: its own tables over those at the top, every secret with its token."""
+
+    name: str
+    image: str | None
+    variables: Mapping[str, str]
+    inputs: Mapping[str, InputDeclaration]
+    id_tokens: Mapping[str, IdTokenDeclaration]
+    secrets: Mapping[str, FlowSecret]
+    access_token: AccessTokenDeclaration
+    script: tuple[str, ...]
+    timeout: timedelta
+
+
+class Configuration(SharedTables):
+    """The flows of a project, and what they have in common."""
+
+    image: Image | None = None
+    """Used by executors that have images."""
+    flows: Annotated[Mapping[FlowName, FlowDeclaration], Field(max_length=256)] = {}
+
+    def flow(self, name: str) -> Flow:
+        """The flow in effect; ``InvalidInput`` when there is none of that name."""
+        own = self.flows.get(name)
+        if own is None:
+            raise InvalidInput(f"the configuration has no flow of that name: {self._known_flows()}")
+        id_tokens = {**self.id_tokens, **own.id_tokens}
+        secrets = {**self.secrets, **own.secrets}
+        return Flow(
+            name=name,
+            image=self.image,
+            variables={**self.variables, **own.variables},
+            inputs=own.inputs,
+            id_tokens=id_tokens,
+            secrets={each: _in_effect(secret, id_tokens) for each, secret in secrets.items()},
+            access_token=own.access_token,
+            script=own.script,
+            timeout=own.timeout,
+        )
+
+    def _known_flows(self) -> str:
+        known = sorted(self.flows)
+        more = " …" if known[SHOWN_FLOWS:] else ""
+        return f"it has {', '.join(known[:SHOWN_FLOWS])}{more}" if known else "declare it under `flows:`"
+
+
+def parse(body: bytes) -> Configuration:
+    """The configuration in ``body``, or a ``ConfigurationError`` with the faults found, many at once."""
+    source = yaml_source.load(body)
+    found: Iterable[tuple[Path, str]] = ()
+    try:
+        configuration = Configuration.model_validate(source.data)
+        if not source.faults:
+            found = disagreements(configuration, configuration.flows).items()
+    except ValidationError as error:
+        found = wording.refusals(error, Configuration, source.positions)
+    faults = {(fault.line, fault.column, fault.key): fault for fault in source.faults}
+    for path, message in islice(found, MAX_FAULTS):
+        fault = source.fault(path, message)
+        faults.setdefault((fault.line, fault.column, fault.key), fault)
+    if faults:
+        raise ConfigurationError(faults.values())
+    return configuration
+
+
+def _in_effect(secret: SecretDeclaration, id_tokens: Mapping[str, IdTokenDeclaration]) -> FlowSecret:
+    return FlowSecret(secret.reference, secret.token_name or next(iter(id_tokens)), secret.file)

@@ -1,0 +1,135 @@
+"""The directory of a run: private to the steps' account, and gone afterwards, whatever is in it."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from secrets import token_hex
+
+from app.errors import InvalidInput
+from app.flows.executors.account import Account
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Directories in one private ``root``; the steps start in ``directory``, secrets lie in ``files``."""
+
+    root: Path
+    directory: Path
+    home: Path
+    tmp: Path
+    files: Path
+
+
+@contextmanager
+def open_workspace(runs_dir: Path, run_id: int, owner: Account | None) -> Iterator[Workspace]:
+    """A new workspace; its name cannot be guessed, for modes do not keep two runs of one account apart.
+
+    It is locked while in use, which tells it from one whose process was killed (``remove_leftovers``).
+    """
+    root = runs_dir / f"run-{run_id}-{token_hex(16)}"
+    workspace = Workspace(root, root / "work", root / "home", root / "tmp", root / "files")
+    with _locked(_prepared(runs_dir, passable=owner is not None), fcntl.LOCK_SH):
+        _make(root, owner)
+        lock = os.open(root, _DIRECTORY)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    try:
+        for directory in (workspace.directory, workspace.home, workspace.tmp, workspace.files):
+            _make(directory, owner)
+        yield workspace
+    finally:
+        _remove(root)
+        os.close(lock)
+
+
+def write_private(directory: Path, name: str, content: bytes, owner: Account | None) -> Path:
+    """A new file that its owner alone can read, from its first instant on (0400)."""
+    if name in {"", ".", ".."} or "/" in name or "\0" in name:
+        raise InvalidInput("a file's name is one plain component of a path")
+    with _opened(directory) as parent:
+        file = os.open(name, _NEW_FILE, 0o400, dir_fd=parent)
+    with os.fdopen(file, "wb") as stream:
+        if owner:
+            os.fchown(file, owner.uid, owner.gid)
+        stream.write(content)
+    return directory / name
+
+
+def remove_leftovers(runs_dir: Path) -> int:
+    """Removes the workspaces of processes that were killed, secrets and all; says how many there were."""
+    removed = 0
+    with suppress(FileNotFoundError), _locked(runs_dir, fcntl.LOCK_EX):
+        for root in runs_dir.glob("run-*"):
+            with suppress(BlockingIOError), _locked(root, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                _remove(root)
+                removed += 1
+    return removed
+
+
+def _prepared(runs_dir: Path, *, passable: bool) -> Path:
+    """Made at first use: others may pass through it at most, and nobody else can list it."""
+    runs_dir.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        runs_dir.mkdir(0o700)
+        runs_dir.chmod(0o711 if passable else 0o700)
+    return runs_dir
+
+
+def _make(directory: Path, owner: Account | None) -> None:
+    directory.mkdir(0o700)
+    if owner:
+        os.chown(directory, owner.uid, owner.gid)
+
+
+def _remove(root: Path) -> None:
+    """Empties one directory after another, first lifting what it finds inside it up to the root.
+
+    So neither depth nor length of paths matters, and no link is followed: the content is a stranger's.
+    """
+    root.chmod(0o700)
+    names = (f"{token_hex(8)}-{number}" for number in count())
+    pending = ["."]
+    with _opened(root) as base:
+        while pending:
+            name = pending.pop()
+            with _opened(name, base) as directory:
+                pending += _empty(directory, base, names)
+            if name != ".":
+                os.rmdir(name, dir_fd=base)
+    root.rmdir()
+
+
+def _empty(directory: int, base: int, names: Iterator[str]) -> list[str]:
+    lifted = []
+    with os.scandir(directory) as entries:
+        for entry in list(entries):
+            if not entry.is_dir(follow_symlinks=False):
+                os.unlink(entry.name, dir_fd=directory)
+                continue
+            if os.geteuid() != 0:  # root needs no leave, and would follow a link to where a stranger points
+                os.chmod(entry.name, 0o700, dir_fd=directory)
+            lifted.append(next(names))
+            os.rename(entry.name, lifted[-1], src_dir_fd=directory, dst_dir_fd=base)
+    return lifted
+
+
+@contextmanager
+def _opened(directory: Path | str, base: int | None = None) -> Iterator[int]:
+    descriptor = os.open(directory, _DIRECTORY, dir_fd=base)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _locked(directory: Path, operation: int) -> Iterator[None]:
+    with _opened(directory) as descriptor:
+        fcntl.flock(descriptor, operation)
+        yield

@@ -1,0 +1,49 @@
+"""What is wrong with an ``agent-config.yml``: where, under which key, and what to write instead."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from app.errors import InvalidInput
+
+FILE_NAME = "agent-config.yml"
+SHOWN_FAULTS = 25
+SHOWN_KEY_LENGTH = 64
+
+Path = tuple[str | int, ...]
+"""The keys and list indexes that lead to a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One refusal; ``line`` and ``column`` count from 1, ``key`` is a dotted path and may be empty."""
+
+    line: int
+    column: int
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{FILE_NAME}:{self.line}:{self.column}"
+        return f"{place}: {self.key}: {self.message}" if self.key else f"{place}: {self.message}"
+
+
+class ConfigurationError(InvalidInput):
+    """All that could be found wrong at once, in the order of the file."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(sorted(faults, key=lambda fault: (fault.line, fault.column)))
+        shown = [str(fault) for fault in self.faults[:SHOWN_FAULTS]]
+        if hidden := len(self.faults) - len(shown):
+            shown.append(f"{FILE_NAME}: and {hidden} more")
+        super().__init__("\n".join(shown))
+
+
+def dotted(path: Path) -> str:
+    """``flows.fix-ci.script[0]``; each key is shortened and escaped, for terminals and logs."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{_printable(part)}" for part in path)
+    return text.removeprefix(".")
+
+
+def _printable(key: str) -> str:
+    short = key if len(key) <= SHOWN_KEY_LENGTH else f"{key[:SHOWN_KEY_LENGTH]}…"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in short)

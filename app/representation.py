@@ -1,0 +1,101 @@
+"""How things look to programs: one shape for the API and for ``--json``; times are RFC 3339 in UTC."""
+
+from datetime import datetime
+from typing import Any
+
+from app.clock import rfc3339
+from app.flows.models import Run
+from app.identity.models import Delegation, Member, Project, ServiceAccount, User
+from app.ledger.models import AuditRow
+from app.protocol.principals import client_id, service_account_principal, user_principal
+from app.signing.models import SigningKey
+from app.tokens.models import Audience
+
+Shape = dict[str, Any]
+
+
+def user(row: User) -> Shape:
+    return {
+        "id": row.id,
+        "principal": user_principal(row.id),
+        "login": row.login,
+        "email": row.email,
+        "admin": row.is_admin,
+        "active": row.principal.disabled_at is None,
+    }
+
+
+def service_account(row: ServiceAccount) -> Shape:
+    return {
+        "id": row.id,
+        "principal": service_account_principal(row.id),
+        "name": row.name,
+        "client_id": client_id(row.id),
+        "composite": row.is_composite,
+        "active": row.principal.disabled_at is None,
+    }
+
+
+def project(row: Project) -> Shape:
+    return {"id": row.id, "path": row.path, "group": row.group.path}
+
+
+def member(row: Member, project_path: str, principal: str) -> Shape:
+    return {"project": project_path, "principal": principal, "role": row.role}
+
+
+def delegation(row: Delegation) -> Shape:
+    return {
+        "id": row.id,
+        "user": user_principal(row.user_id),
+        "user_login": row.user.login,
+        "service_account": service_account_principal(row.service_account_id),
+        "service_account_name": row.service_account.name,
+        "scopes": row.scopes,
+        "project": row.project.path if row.project else None,
+        "expires_at": rfc3339(row.expires_at),
+        "revoked_at": rfc3339(row.revoked_at),
+    }
+
+
+def audience(row: Audience, projects: list[str]) -> Shape:
+    return {"id": row.id, "uri": row.uri, "kind": row.kind, "alg": row.algorithm, "projects": projects}
+
+
+def signing_key(row: SigningKey) -> Shape:
+    moments = ("published_at", "activated_at", "retired_at", "removed_at")
+    return {"kid": row.kid, "alg": row.alg, "state": row.state} | {
+        moment: rfc3339(getattr(row, moment)) for moment in moments
+    }
+
+
+def run(row: Run) -> Shape:
+    return {
+        "id": row.id,
+        "state": row.state,
+        "reason": row.reason,
+        "project": row.project.path,
+        "flow": row.flow,
+        "user": user_principal(row.user_id),
+        "user_login": row.user.login,
+        "service_account": service_account_principal(row.service_account_id),
+        "service_account_name": row.service_account.name,
+        "id_tokens": row.id_tokens,
+        "secrets": row.secrets,
+        "exit_code": row.exit_code,
+        "created_at": rfc3339(row.created_at),
+        "started_at": rfc3339(row.started_at),
+        "ended_at": rfc3339(row.ended_at),
+    }
+
+
+def audit_event(row: AuditRow) -> Shape:
+    names = (
+        "action outcome actor user service_account project run jti kid request_id detail".split()  # noqa: SIM905
+    )
+    return {"id": row.id, "at": rfc3339(row.at)} | {name: getattr(row, name) for name in names}
+
+
+def expiring(id: int, expires_at: datetime | None, **shown_once: str) -> Shape:
+    """A credential at its creation: the only time that it is shown."""
+    return {"id": id, **shown_once, "expires_at": rfc3339(expires_at)}
