@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
 
+from app import log
 from app.clock import Clock, system_clock
 from app.endpoints import health, oauth, problems
 from app.endpoints.well_known import WellKnown
@@ -53,7 +54,9 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> Flask:
 
 def from_environment() -> Flask:
     """What the web workers load."""
-    return create_app(Settings.from_env())
+    settings = Settings.from_env()
+    log.configure(settings.log_level)
+    return create_app(settings)
 
 
 class _UnderIssuerPath:

@@ -1,0 +1,15 @@
+"""Fixtures live in tests/support, one subject a file."""
+
+from tests.support.effort import register_profiles
+
+pytest_plugins = [
+    "pytester",
+    "tests.support.require",
+    "tests.support.openbao",
+    "tests.support.postgresql",
+    "tests.support.node_jose",
+    "tests.support.pyjwt_verifier",
+    "tests.support.server",
+]
+
+register_profiles()

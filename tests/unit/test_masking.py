@@ -1,0 +1,360 @@
+"""What a run prints, and what of it may be kept."""
+
+import json
+import re
+from base64 import b64decode, b64encode, urlsafe_b64encode
+from collections.abc import Callable, Iterable
+from itertools import combinations_with_replacement, pairwise
+from urllib.parse import quote, quote_plus, urlencode
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from app.errors import InvalidInput
+from app.masking import JWT_REACH, Masker
+from app.secret import Secret
+
+PASSWORD = 'pä/s+s "w0rd" & more~'
+KEY_LINES = ["MIIEvQIBADANBgkqhkiG9w0B", "AQEFAASCBKcwggSjAgEAAoIB", "AQC7=="]
+PEM = "\n".join(["-----BEGIN PRIVATE KEY-----", *KEY_LINES, "-----END PRIVATE KEY-----", ""])
+JWT = (
+    "eyJhbGciOiJSUzI1NiIsImtpZCI6IkEifQ.eyJzdWIiOiJwcm9qZWN0X3BhdGg6YS9iIn0.c2lnbmF0dXJlLW9mLTMyLWJ5dGVz_-AA"
+)
+HEADER, PAYLOAD, SIGNATURE = JWT.split(".")
+
+
+def masker(*values: str) -> Masker:
+    made = Masker()
+    for value in values:
+        made.add(Secret(value), "NAME")
+    return made
+
+
+def streamed(made: Masker, chunks: Iterable[bytes]) -> bytes:
+    stream = made.stream()
+    return b"".join([stream.feed(chunk) for chunk in chunks]) + stream.close()
+
+
+def cut(text: bytes, points: Iterable[int]) -> list[bytes]:
+    bounds = [0, *sorted(point % (len(text) + 1) for point in points), len(text)]
+    return [text[start:end] for start, end in pairwise(bounds)]
+
+
+def bytewise(text: bytes) -> list[bytes]:
+    return [text[at : at + 1] for at in range(len(text))]
+
+
+def in_lower_hex(encoded: str) -> str:
+    return re.sub(r"%..|\\u....", lambda escape: escape[0].lower(), encoded)
+
+
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "quote": quote,
+    "quote, every reserved character": lambda value: quote(value, safe=""),
+    "quote_plus": quote_plus,
+    "quote in lower-case hex": lambda value: in_lower_hex(quote(value, safe="")),
+    "quote_plus in lower-case hex": lambda value: in_lower_hex(quote_plus(value)),
+    "HTML form": lambda value: urlencode({"": value})[1:].replace("~", "%7E"),
+    "encodeURIComponent": lambda value: quote(value, safe="!'()*"),
+    "encodeURI": lambda value: quote(value, safe=";/?:@&=+$,#!'()*"),
+    "every octet percent-encoded": lambda value: "".join(f"%{octet:02X}" for octet in value.encode()),
+    "every octet percent-encoded, lower": lambda value: "".join(f"%{octet:02x}" for octet in value.encode()),
+    "JSON": lambda value: json.dumps(value)[1:-1],
+    "JSON in UTF-8": lambda value: json.dumps(value, ensure_ascii=False)[1:-1],
+    "JSON with escaped slashes": lambda value: json.dumps(value)[1:-1].replace("/", "\\/"),
+    "JSON in UTF-8 with escaped slashes": lambda value: json.dumps(value, ensure_ascii=False)[1:-1].replace(
+        "/", "\\/"
+    ),
+    "JSON as Go writes it": lambda value: json.dumps(value, ensure_ascii=False)[1:-1].replace("&", "\\u0026"),
+    "hex": lambda value: value.encode().hex(),
+    "HEX": lambda value: value.encode().hex().upper(),
+}
+BASE64 = {"standard": b64encode, "URL-safe": urlsafe_b64encode}
+
+values = (
+    st.one_of(
+        st.text(min_size=8, max_size=40),
+        st.text("ab/+~ \"'\\&%é🔑\r\n", min_size=8, max_size=40),
+        st.from_regex(r"[A-Za-z0-9_-]{8,60}", fullmatch=True),
+    )
+    .map(str.strip)
+    .filter(lambda value: len(value) >= 8)
+)
+cuts = st.lists(st.integers(0, 10_000), max_size=12)
+noise = st.sampled_from([b"", b"\xff", b"\xfe\xff\n" * 9])
+
+
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
+@pytest.mark.parametrize(
+    "value", [PASSWORD, "correct-horse-battery", 'a\nmulti/line\n"value"', "ключ🔑от/всего"]
+)
+def test_a_value_is_masked_in_every_encoding(value, encode):
+    assert masker(value).mask(f"<<{encode(value)}>>") == "<<[MASKED]>>"
+
+
+@pytest.mark.parametrize("encode", BASE64.values(), ids=BASE64)
+@pytest.mark.parametrize("lead", range(4))
+@pytest.mark.parametrize("value", [PASSWORD, "12345678", "sub?jects>>>~~~", "123456789", "1234567890"])
+def test_of_base64_all_that_the_value_determines_is_masked_and_no_more(value, lead, encode):
+    one, other = (encode(fill * lead + value.encode() + fill * 3).decode() for fill in (b"\x00", b"\xff"))
+    hidden = "".join("*" if a == b != "=" else a for a, b in zip(one, other, strict=True))
+    assert masker(value).mask(one) == re.sub(r"\*+", "[MASKED]", hidden)
+
+
+@pytest.mark.parametrize(
+    "encode", [quote, lambda text: quote(text, safe=""), lambda text: text.replace("/", "\\/")]
+)
+def test_standard_base64_is_masked_where_it_was_escaped_in_turn(encode):
+    encoded = b64encode(b"???>>>~~~???>>>").decode()
+    assert "/" in encoded
+    assert masker("???>>>~~~???>>>").mask(encode(encoded)) == "[MASKED]"
+
+
+@given(value=values, encode=st.sampled_from(list(ENCODINGS.values())), before=noise, after=noise, points=cuts)
+def test_no_eight_characters_of_a_printed_value_survive_any_chunking(value, encode, before, after, points):
+    printed = encode(value).encode()
+    out = streamed(masker(value), cut(before + printed + after, points))
+    assert b"[MASKED]" in out
+    assert not any(printed[at : at + 8] in out for at in range(len(printed) - 7))
+
+
+@given(value=values, encode=st.sampled_from(list(BASE64.values())), points=cuts, data=st.data())
+def test_nor_of_its_base64_whatever_stands_around_it(value, encode, points, data):
+    before, after = data.draw(st.binary(max_size=4)), data.draw(st.binary(max_size=4))
+    out = streamed(masker(value), cut(encode(before + value.encode() + after), points))
+    assert re.fullmatch(rb"[\w+/-]{0,6}\[MASKED\][\w+/-]{0,6}={0,2}", out)
+
+
+def naive(text: str, found: Iterable[str]) -> bytes:
+    hidden = [False] * len(text)
+    for at in range(len(text)):
+        ends = [at + len(value) for value in found if text[at:].startswith(value)]
+        if shape := re.match(r"eyJ[\w-]{7,}\.[\w-]{4,}\.[\w-]{4,}", text[at:]):
+            ends.append(at + shape.end())
+        for position in range(at, max(ends, default=at)):
+            hidden[position] = True
+    shown = "".join("*" if hide else sign for sign, hide in zip(text, hidden, strict=True))
+    return re.sub(r"\*+", "[MASKED]", shown).encode()
+
+
+@given(
+    found=st.lists(st.text("ab", min_size=8, max_size=14), max_size=5),
+    text=st.lists(st.sampled_from(["a", "b", "ab", "aab", "aaaaaaaa", "babababab", "\n"]), max_size=40).map(
+        "".join
+    ),
+    points=cuts,
+)
+@example(found=["abababab"], text="ababababababa", points=[9])
+@example(found=["aaaaaaaab", "aaaabaaaaa"], text="aaaaaaaabaaaaaa", points=[4, 8, 12])
+def test_overlapping_values_are_masked_as_the_union_of_their_places(found, text, points):
+    assert streamed(masker(*found), cut(text.encode(), points)) == naive(text, found)
+
+
+jwt_like = st.lists(
+    st.tuples(
+        st.sampled_from(["eyJ", "eyJaaaaaaa", "eyJeyJey", "aaaa", "bb-_", "ey", "x", ""]),
+        st.sampled_from([".", ".", ".", "", " ", "\n", "/"]),
+    ).map("".join),
+    max_size=12,
+).map("".join)
+BETWEEN = ("aaaa.aaaa", "eyJeyJey", ".eyJaaaa", "Jaaaa.eyJ", "bb-_x\nx.", "x eyJaaaaaaa.aaaa.aaaa/")
+
+
+@given(text=jwt_like, found=st.sets(st.sampled_from(BETWEEN), max_size=3), points=cuts)
+@example(text="eyJaaaaaaa.eyJaaaaaaa.eyJaaaaaaa.", found=set(), points=[26])
+def test_unknown_jwts_among_values_are_masked_alike_however_they_are_cut(text, found, points):
+    assert streamed(masker(*found), cut(text.encode(), points)) == naive(text, found)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("-eyJaaaaaaa.aaaa.aaaa.aaaa\n", ()),
+        ("eyJaaaaaaa.eyJaaaaaaa.eyJaaaaaaa.aaaa.aaaa.aaaa.a", ()),
+        ("eyJaaaaaaa.eyJaaaaaaa.eyJaaaaaaa.", ()),
+        ("eyJ eyJaaaaaaa.aaaa.aaaa", ()),
+        ("eyJa.eyJaaaaaaa.aaaa.aaaa eyJaaaaaaa.aaa.aaaa", ()),
+        ("eyJeyJeyJeyJeyJ.eyJeyJeyJ..eyJeyJeyJ.eyJe.eyJ", ("JeyJ.eyJe", "eyJ..eyJ")),
+        ("x eyJaaaaaaa.aaaa.aaaa- x eyJaaaaaaa.aaaa.aaaa/", BETWEEN),
+        ("abcdefghabcdefgabcdefghijkabcdef", ("abcdefgh", "efghabcdefgab", "hijkabcdefg")),
+    ],
+)
+def test_where_a_text_is_cut_makes_no_difference(text, found):
+    made, expected = masker(*found), naive(text, found)
+    for points in combinations_with_replacement(range(len(text) + 1), 2):
+        assert streamed(made, cut(text.encode(), points)) == expected
+    assert streamed(made, bytewise(text.encode())) == expected
+
+
+KNOWING = masker(PASSWORD, PEM, JWT, SIGNATURE)
+
+
+@given(text=st.one_of(st.binary(), st.text().map(str.encode)), points=cuts)
+def test_what_is_no_part_of_a_value_stays_as_it_is(text, points):
+    assert streamed(KNOWING, cut(text, points)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "version 1.2.3, python 3.11.14.final.0, eyJ, eyJa.b.c",
+        "eyJhbGciOiJSUzI1NiJ9 alone, eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ4In0 with one dot",
+        "https://a.example.org/eyJabcdefgh.tar.gz",
+        "abcdefghijk.abcdefghijk.abcdefghijk",
+        "[MASKED]",
+        "a lone surrogate \ud800 and ünïcödé 🔑",
+    ],
+)
+def test_look_alikes_stay(text):
+    assert masker(PASSWORD).mask(text) == text
+
+
+def test_values_that_touch_are_one_mask():
+    made = masker("first-value", "other-value")
+    assert made.mask("first-valueother-value first-value") == "[MASKED] [MASKED]"
+    assert streamed(made, [b"first-value", b"other-value", b"first-value "]) == b"[MASKED] "
+
+
+def test_a_multi_line_value_is_masked_line_by_line():
+    made = masker("user: alice\n  password: hunter22\r\nshort\n")
+    assert made.mask("- password: hunter22\n+ user: alice\nshort\n") == "- [MASKED]\n+ [MASKED]\nshort\n"
+    assert made.mask("user: alice\n  password: hunter22\nshort\n") == "[MASKED]\n"
+    assert made.mask("user: alice\r\n  password: hunter22\r\nshort\r\n") == "[MASKED]\r\n"
+
+
+@pytest.mark.parametrize(
+    "value", [PEM, PEM.replace("\n", "\r\n"), json.dumps({"key": PEM})], ids=["LF", "CRLF", "JSON"]
+)
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_of_pem_the_armour_stays(value, line_end):
+    out = masker(value).mask(PEM.replace("\n", line_end))
+    assert out.startswith(f"-----BEGIN PRIVATE KEY-----{line_end}[MASKED]{line_end}")
+    assert out.endswith(f"{line_end}-----END PRIVATE KEY-----{line_end}")
+    assert not any(line in out for line in KEY_LINES)
+
+
+def test_of_a_whole_pem_in_base64_the_armour_stays_too():
+    head, tail = masker(PEM).mask(b64encode(PEM.encode()).decode()).split("[MASKED]")
+    assert b64decode(head[:36]) == b"-----BEGIN PRIVATE KEY-----"
+    assert b64decode(tail[-36:]).endswith(b"-----END PRIVATE KEY-----\n")
+    assert len(head + tail) < 36 + 36 + 6
+
+
+@pytest.mark.parametrize("part", [JWT, HEADER, PAYLOAD, SIGNATURE])
+def test_each_part_of_a_token_is_a_value_of_its_own(part):
+    made = Masker()
+    made.add_token(Secret(JWT), "ID_TOKEN")
+    assert (
+        made.mask(f"part={part}, {b64encode(part.encode()).decode().rstrip('=')[:-1]}")
+        == "part=[MASKED], [MASKED]"
+    )
+
+
+@pytest.mark.parametrize("size", [10, 4_000, JWT_REACH - 100, JWT_REACH, 3 * JWT_REACH])
+def test_an_unknown_jwt_is_masked_across_chunks_however_long_it_is(size):
+    text = b"Bearer %s.%s.%s.\n" % (HEADER.encode(), b"p" * size, SIGNATURE.encode())
+    chunks = [text[at : at + 97] for at in range(0, len(text), 97)]
+    assert streamed(Masker(), chunks) == b"Bearer [MASKED].\n"
+
+
+@pytest.mark.parametrize("excess", [-1, 0, 1, 5])
+@pytest.mark.parametrize(
+    "form", ["eyJ{}", "eyJ{}.x", "eyJabcdefgh.{}", "eyJ{}.", "eyJ{}.eyJ.ab", "eyJ.{}.eyJ"]
+)
+def test_what_begins_like_a_jwt_and_outgrows_the_hold_back_is_masked(form, excess):
+    begun = form.format("eyJ" + "a" * (JWT_REACH - len(form.format("eyJ").rstrip(".")) + excess)).encode()
+    text = begun + b" after\n"
+    whole = streamed(Masker(), [text])
+    assert whole == (b"[MASKED]" + b"." * begun.endswith(b".") + b" after\n" if excess > 0 else text)
+    for size in (1_000, JWT_REACH - 1, JWT_REACH, JWT_REACH + 1):
+        assert streamed(Masker(), [text[at : at + size] for at in range(0, len(text), size)]) == whole
+    near = [text[: JWT_REACH - 9], *bytewise(text[JWT_REACH - 9 :])]
+    assert streamed(Masker(), near) == whole
+
+
+def test_of_two_that_outgrow_it_the_later_one_reaches_further():
+    part = b"eyJ" + b"a" * JWT_REACH
+    text = b"%s.%s.bbbb.cccc.dddd" % (part, part)
+    assert (
+        streamed(Masker(), [text[at : at + 1_000] for at in range(0, len(text), 1_000)]) == b"[MASKED].dddd"
+    )
+
+
+PERCENT = "".join(f"%{ord(sign):02X}" for sign in "a long value" * 2_000)
+
+
+@pytest.mark.parametrize(
+    "begun", ["eyJ" + "a" * (JWT_REACH - 3) + ".", PERCENT[:-1]], ids=["JWT", "longest form"]
+)
+def test_no_more_is_held_back_than_the_reach(begun):
+    made = masker("a long value" * 2_000) if "%" in begun else Masker()
+    stream = made.stream()
+    assert stream.feed(begun.encode()) == b""
+    assert len(begun) == made.reach
+    assert stream.feed(b"\n") == begun.encode() + b"\n"
+
+
+def test_a_log_line_goes_out_with_its_newline():
+    stream = masker("building-secret", "e-secret").stream()
+    assert stream.feed(b"build") == b""
+    assert stream.feed(b"ing the house\n") == b"building the house\n"
+    assert stream.feed(b"eyJhbGciOiJSUzI1NiJ9.\nbuilding\n") == b"eyJhbGciOiJSUzI1NiJ9.\nbuilding\n"
+    assert stream.feed(b"no newline") == b"no newlin"
+    assert stream.close() == b"e"
+
+
+def test_a_value_added_later_is_masked_from_then_on():
+    made = masker("first-value")
+    stream = made.stream()
+    assert stream.feed(b"minted-later first-val") == b"minted-later "
+    made.add(Secret("minted-later"), "ID_TOKEN")
+    assert stream.feed(b"ue minted-") == b"[MASKED] "
+    assert stream.feed(b"later\n") == b"[MASKED]\n"
+
+
+def test_bytes_that_are_no_text_pass_and_hide_nothing():
+    assert streamed(masker("first-value"), bytewise(b"\xff\x00\xc3first-value\xe2\x28\xff")) == (
+        b"\xff\x00\xc3[MASKED]\xe2\x28\xff"
+    )
+
+
+@pytest.mark.parametrize(
+    "value", ["", "1234567", "  1234567 \n", "a\nb\nc", "-----BEGIN A-----\nabc\n-----END A-----"]
+)
+def test_a_value_too_short_to_be_masked_is_refused(value):
+    with pytest.raises(
+        InvalidInput, match=r"^DB_PASSWORD: .* at least 8 characters .* ordinary words"
+    ) as refusal:
+        Masker().add(Secret(value), "DB_PASSWORD")
+    assert not value.strip() or value.strip() not in str(refusal.value)
+
+
+def test_a_value_that_is_no_utf8_is_refused_without_being_shown():
+    with pytest.raises(InvalidInput, match=r"^DB_PASSWORD: .* UTF-8") as refusal:
+        Masker().add(Secret("hunter22\ud800"), "DB_PASSWORD")
+    assert refusal.value.__cause__ is None
+    assert refusal.value.__suppress_context__
+
+
+@pytest.mark.parametrize(
+    "token", ["not-a-jwt", f"{HEADER}.{PAYLOAD}", f"{JWT}.{SIGNATURE}", f"{HEADER}..{SIGNATURE}"]
+)
+def test_a_token_that_is_no_jwt_is_refused(token):
+    with pytest.raises(InvalidInput, match=r"^ID_TOKEN: ") as refusal:
+        Masker().add_token(Secret(token), "ID_TOKEN")
+    assert token not in str(refusal.value)
+
+
+def test_no_repr_shows_a_value():
+    made = masker("first-value")
+    stream = made.stream()
+    stream.feed(b"first-val")
+    assert repr(made) == "Masker(1 values)"
+    assert "first" not in repr(stream) + repr(vars(made))
+
+
+def test_a_number_of_values_hide_what_each_would_hide():
+    found = [f"value-{number:05}" for number in range(200)]
+    assert masker(*found).mask(" ".join(found)) == " ".join(["[MASKED]"] * 200)
