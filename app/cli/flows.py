@@ -1,5 +1,6 @@
 """``countersign flow`` and ``run``."""
 
+import signal
 import sys
 import time
 from typing import BinaryIO
@@ -77,6 +78,7 @@ def run_here(here: Installation, request: StartRequest, *, log_to_stderr: bool) 
         stream.write(masked)
         stream.flush()
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the run is ended and told
     components = here.components
     run_id = start(components.database, components.clock, request, here.actor)
     components.executions.execute(run_id, output, here.actor)

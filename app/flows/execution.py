@@ -70,6 +70,9 @@ class Executions:
             state, reason, exit_code = execution.run()
         except Refusal as refusal:
             state, reason, exit_code = RunState.FAILED, str(refusal), None
+        except KeyboardInterrupt:
+            self._finish(run_id, RunState.CANCELLED, "interrupted where it was executed", None, by)
+            raise
         except BaseException:
             self._finish(run_id, RunState.FAILED, "an internal error; see the server's log", None, by)
             raise

@@ -293,7 +293,7 @@ class TestNothingOutlivesTheRun:
         assert entries(open_dir / "runs") == []
 
     def test_a_step_has_the_grace_to_clean_up(self, executor):
-        script = "trap 'sleep 0.1; echo cleaned' TERM; echo started; sleep 600 & wait"
+        script = "trap 'sleep 0.1; echo cleaned' TERM; sleep 600 & echo started; wait"
         started = threading.Event()
         outcome, output = run(executor, script, on_output=lambda _: started.set(), cancelled=started.is_set)
         assert outcome.state == "cancelled"
@@ -416,9 +416,9 @@ class TestTheWorkspace:
     def test_is_removed_however_deep_it_is(self, plain, open_dir):
         with plain.workspace(7) as workspace:
             current = os.open(workspace.directory, os.O_RDONLY)
-            for _ in range(1200):
-                os.mkdir("d" * 200, dir_fd=current)
-                current, above = os.open("d" * 200, os.O_RDONLY, dir_fd=current), current
+            for _ in range(1100):
+                os.mkdir("deep", dir_fd=current)
+                current, above = os.open("deep", os.O_RDONLY, dir_fd=current), current
                 os.close(above)
             os.close(current)
         assert entries(open_dir / "runs") == []

@@ -10,7 +10,7 @@ def say(message: str) -> None:
     print(f"prepare: {message}", file=sys.stderr, flush=True)  # noqa: T201 - a program's progress
 
 
-def follow(process: subprocess.Popen[bytes], log: Path, every: float = 15) -> int:
+def follow(process: subprocess.Popen[bytes], log: Path, every: float = 30) -> int:
     """The exit code of `process`; until then says every so many seconds how many lines its `log` has."""
     started = time.monotonic()
     while True:

@@ -31,12 +31,12 @@ def sample(here: Installation) -> None:
         account = _found(lambda: accounts.find_service_account(session, ACCOUNT)) or (
             accounts.create_service_account(session, ACCOUNT, is_composite=True, by=by, now=now)
         )
-        project = _found(lambda: projects.find_project(session, PROJECT)) or projects.create_project(
-            session, PROJECT, by=by, now=now
-        )
-        for principal in (f"user:{USER}", f"service_account:{ACCOUNT}"):
-            projects.add_member(session, project, principal, "developer", by=by, now=now)
-        projects.set_variables(session, project, _VARIABLES, by=by, now=now)
+        project = _found(lambda: projects.find_project(session, PROJECT))
+        if project is None:
+            project = projects.create_project(session, PROJECT, by=by, now=now)
+            for principal in (f"user:{USER}", f"service_account:{ACCOUNT}"):
+                projects.add_member(session, project, principal, "developer", by=by, now=now)
+            projects.set_variables(session, project, _VARIABLES, by=by, now=now)
         if not any(each.revoked_at is None and each.expires_at > now for each in delegations.listed(session)):
             expires_at = now + timedelta(days=1)
             delegations.grant(
