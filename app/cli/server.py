@@ -29,17 +29,18 @@ def serve(bind: str | None) -> None:
 
     Example: countersign serve --bind 127.0.0.1:8000
     """
-    from app.cli.supervisor import supervise
+    from app.cli.supervisor import require_free, supervise
 
     with installation() as here:
+        host, port = address(bind, here.settings.issuer)
+        require_free(host, port)
         here.components.prepare(here.actor)
         here.components.keyring.current()
-        host, port = _address(bind, here.settings.issuer)
         exit_code = supervise(here.settings, host, port, sqlite=here.components.database.is_sqlite)
     raise SystemExit(exit_code)
 
 
-def _address(bind: str | None, issuer: str) -> tuple[str, int]:
+def address(bind: str | None, issuer: str) -> tuple[str, int]:
     if bind is None:
         parts = urlsplit(issuer)
         return "127.0.0.1", parts.port or (8000 if parts.scheme == "https" else 80)

@@ -8,6 +8,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.cli.console import Refused
 from app.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -78,6 +80,20 @@ class _Child:
 def _end_with_parent() -> None:
     """A killed supervisor takes its children along (prctl(2), PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+def require_free(host: str, port: int) -> None:
+    """Web workers share their port by SO_REUSEPORT, so a second server would be given half of the requests."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Refused(
+                f"cannot listen on {host} port {port}: {error.strerror}; "
+                "choose another with --bind or in COUNTERSIGN_ISSUER"
+            ) from None
 
 
 def supervise(settings: Settings, host: str, port: int, *, sqlite: bool) -> int:

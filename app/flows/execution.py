@@ -5,7 +5,7 @@ A failure anywhere before the first step means that no step runs and that the ru
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -188,18 +188,13 @@ class _Execution:
     def _tell_secret(self, name: str, secret: FlowSecret, found: SecretRead | SecretUnavailable) -> None:
         """In the ledger: name, path and version; then into the masker, before anything else sees the value."""
         where = secret.reference
-        detail: dict[str, Any] = {
-            "name": name,
-            "engine": where.engine,
-            "mount": where.mount,
-            "path": where.path,
-        }
+        detail = {"name": name, "engine": where.engine, "mount": where.mount, "path": where.path}
         if isinstance(found, SecretRead):
-            self._record(AuditAction.SECRET_READ, Outcome.SUCCESS, detail | {"version": found.version})
+            self._record(AuditAction.SECRET_READ, Outcome.SUCCESS, {**detail, "version": found.version})
             self._masker.add(found.value, name)
         else:
             reason = self._masker.mask(str(found))
-            self._record(AuditAction.SECRET_READ, Outcome.FAILED, detail | {"reason": reason})
+            self._record(AuditAction.SECRET_READ, Outcome.FAILED, {**detail, "reason": reason})
 
     @contextmanager
     def _vault_sessions(self) -> Iterator[ExitStack]:

@@ -17,6 +17,8 @@ import click
 from app.cli.console import Installation, Refused, installation
 from app.cli.flows import run_here
 from app.cli.sample import openbao, seed
+from app.cli.server import address
+from app.cli.supervisor import require_free
 from app.flows.models import RunState
 from app.flows.start import StartRequest
 
@@ -34,6 +36,7 @@ def try_it(once: bool) -> None:
     with installation() as here:
         if not here.settings.on_loopback:
             raise Refused("try is for a trial on loopback: unset COUNTERSIGN_ISSUER")
+        require_free(*address(None, here.settings.issuer))
         _say(f"Preparing {here.settings.home_dir}: database, signing keys, sample")
         here.components.prepare(here.actor)
         seed.sample(here)

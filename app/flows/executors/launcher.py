@@ -62,7 +62,12 @@ def _guard(owner: socket.socket, request: Request) -> Request:
     _system("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     isolated = request["isolate"] and _isolate()
     ours, theirs = socket.socketpair()
-    init = _fork(theirs, lambda: _init(theirs, request, isolated=isolated))
+
+    def become_init() -> None:
+        ours.close()
+        _init(theirs, request, isolated=isolated)
+
+    init = _fork(theirs, become_init)
     theirs.close()
     _close_output()
     heard = bytearray()
