@@ -23,6 +23,13 @@ from app.tokens.mint import Mint
 _log = logging.getLogger(__name__)
 
 
+def make_home(settings: Settings) -> None:
+    """Ours alone; the account that steps run as may pass through it to its runs, and list nothing."""
+    settings.home_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if settings.local_executor_user is not None:
+        settings.home_dir.chmod(0o711)
+
+
 class Components:
     """Built on first use, so that a command pays for what it needs."""
 
@@ -32,7 +39,7 @@ class Components:
 
     def prepare(self, by: Actor) -> None:
         """What a first start needs and any later one leaves alone: the schema, and signing keys."""
-        self.settings.home_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_home(self.settings)
         self.database.upgrade()
         self.keyring.ensure_keys(by)
 
@@ -79,12 +86,10 @@ class Components:
         if user is None:
             needed = "steps need an account of their own behind https: set COUNTERSIGN_LOCAL_EXECUTOR_USER"
             return None if self.settings.on_loopback else needed
-        private = [self.settings.keys_dir, *self._private_files()]
+        own = (path for path in self.settings.home_dir.iterdir() if path.is_file())
+        private = [self.settings.keys_dir, Path("/proc/self/environ"), *own]
         readable = check_boundary(user, [path for path in private if path.exists()])
         return f"the account {user} can read {', '.join(readable)}: take that away" if readable else None
-
-    def _private_files(self) -> list[Path]:
-        return [path for path in self.settings.home_dir.iterdir() if path.is_file()]
 
     def _generated(self, name: str) -> Secret:
         """A development secret, made once and kept; processes that start together end with the same one."""
@@ -92,7 +97,7 @@ class Components:
             raise AssertionError(f"{name} must come from the settings behind an https issuer")
         path = self.settings.home_dir / name
         if not path.exists():
-            self.settings.home_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_home(self.settings)
             proposal = path.with_name(f"{name}.{os.getpid()}")
             write_durably(proposal, secrets.token_urlsafe(32).encode())
             try:

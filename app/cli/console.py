@@ -1,6 +1,7 @@
 """What every command has in common: the installation it works on, ``--json``, refusals and exit codes."""
 
 import getpass
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -27,6 +28,7 @@ class Installation:
 
     def __init__(self, settings: Settings) -> None:
         log.configure(settings.log_level)
+        os.umask(0o077)  # whatever this installation writes is its own
         self.settings = settings
         self.components = Components(settings)
 

@@ -6,6 +6,7 @@ import click
 
 from app import doctor as checks
 from app.cli.console import Commands, Refused, installation, json_option, show, show_all
+from app.wiring import make_home
 
 
 @click.command()
@@ -81,7 +82,7 @@ def upgrade(as_json: bool) -> None:
     Example: countersign db upgrade
     """
     with installation() as here:
-        here.settings.home_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_home(here.settings)
         here.components.database.upgrade()
     show({"migrated": True}, "the schema is this version's", as_json=as_json)
 

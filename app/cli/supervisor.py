@@ -83,7 +83,7 @@ def _end_with_parent() -> None:
 
 
 def require_free(host: str, port: int) -> None:
-    """Web workers share their port by SO_REUSEPORT, so a second server would be given half of the requests."""
+    """Web workers share a port by SO_REUSEPORT: a second server would be given half of the requests."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

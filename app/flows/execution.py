@@ -186,7 +186,7 @@ class _Execution:
             connection.execute(update(Run).where(Run.id == self._run_id).values(**names))
 
     def _tell_secret(self, name: str, secret: FlowSecret, found: SecretRead | SecretUnavailable) -> None:
-        """In the ledger: name, path and version; then into the masker, before anything else sees the value."""
+        """Name, path and version into the ledger; then the value into the masker, before anything sees it."""
         where = secret.reference
         detail = {"name": name, "engine": where.engine, "mount": where.mount, "path": where.path}
         if isinstance(found, SecretRead):

@@ -1,0 +1,364 @@
+"""The product within this process: a database, keys, a clock that obeys, and the people of the examples."""
+
+import json
+import shutil
+from base64 import b64encode, urlsafe_b64decode
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat, load_pem_private_key
+from flask.testing import FlaskClient
+from sqlalchemy import insert, make_url, select
+from werkzeug.test import TestResponse
+
+from app.db import Database, sqlite_url
+from app.factory import create_app
+from app.identity import accounts, credentials, delegations, projects
+from app.ledger.models import AuditRow
+from app.ledger.record import Actor
+from app.secret import Secret
+from app.settings import Settings
+from app.signing.models import SigningKey
+from app.tokens.models import IssuedToken
+from app.wiring import Components
+from tests.support.postgresql import Cluster
+
+PASSPHRASE = "a passphrase that the tests share"
+SECRET_KEY = "a cookie key that the tests share"
+ISSUER = "http://localhost:8000"
+OPERATOR = Actor(name="operator:tester")
+NOW = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)
+TOKEN = "/oauth/token"
+
+on_every_database = pytest.mark.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
+"""Runs a test of `components` or `world` on SQLite and on PostgreSQL; without it, on SQLite."""
+
+
+@dataclass
+class ManualClock:
+    """Stands still until told otherwise."""
+
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **duration: float) -> None:
+        """`advance(minutes=10)`."""
+        self.now += timedelta(**duration)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a first start has made, to be copied: it costs a quarter of a second."""
+
+    home: Path
+    keys: Path
+
+
+@dataclass
+class World:
+    """Alice, duo that may act for her, their project; and a client that speaks to the token endpoint."""
+
+    components: Components
+    clock: ManualClock
+    http: FlaskClient
+    alice: int
+    duo: int
+    delegation: int
+    secret: Secret
+    secret_id: int
+    project: str = "acme/webapp"
+    by: Actor = field(default=OPERATOR)
+
+    @property
+    def client_id(self) -> str:
+        return f"sa_{self.duo}"
+
+    @property
+    def scope(self) -> str:
+        """The least that duo can ask for."""
+        return f"user:{self.alice}"
+
+    def change(self, do: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+        """A domain function in a transaction of its own, by the operator, now."""
+        with self.components.database.writing() as session:
+            return do(session, *arguments, **keywords, by=self.by, now=self.clock())
+
+    def set_active(self, named: str, *, active: bool) -> None:
+        """`alice` or `duo`, disabled or enabled again."""
+        with self.components.database.writing() as session:
+            if named == "alice":
+                user = accounts.find_user(session, named)
+                accounts.set_user_active(session, user, active=active, by=self.by, now=self.clock())
+            else:
+                account = accounts.find_service_account(session, named)
+                accounts.set_service_account_active(
+                    session, account, active=active, by=self.by, now=self.clock()
+                )
+
+    def new_account(self, name: str, *, is_composite: bool = True) -> tuple[int, Secret]:
+        """Its number and a secret of it."""
+        with self.components.database.writing() as session:
+            account = accounts.create_service_account(
+                session, name, is_composite=is_composite, by=self.by, now=self.clock()
+            )
+            return account.id, self._new_secret(session, account)
+
+    def new_secret(self, *, life: timedelta | None = None) -> tuple[int, Secret]:
+        """One more of duo's: its number and itself."""
+        with self.components.database.writing() as session:
+            account = accounts.find_service_account(session, "duo")
+            row, secret = credentials.create_client_secret(
+                session, account, expires_at=life and self.clock() + life, by=self.by, now=self.clock()
+            )
+            return row.id, secret
+
+    def new_user(self, login: str) -> int:
+        with self.components.database.writing() as session:
+            email = f"{login}@example.com"
+            return accounts.create_user(
+                session, login, email, is_admin=False, by=self.by, now=self.clock()
+            ).id
+
+    def delegate(
+        self,
+        user: str = "alice",
+        account: str = "duo",
+        *,
+        scopes: list[str] | None = None,
+        life: timedelta = delegations.DEFAULT_LIFE,
+    ) -> int:
+        with self.components.database.writing() as session:
+            return delegations.grant(
+                session,
+                accounts.find_user(session, user),
+                accounts.find_service_account(session, account),
+                scopes=scopes,
+                project=None,
+                expires_at=self.clock() + life,
+                by=self.by,
+                now=self.clock(),
+            ).id
+
+    def basic(self, client_id: str | None = None, secret: str | None = None) -> str:
+        """An `Authorization` header (RFC 6749 §2.3.1), duo's unless told otherwise."""
+        pair = urlencode({"u": client_id or self.client_id})[2:], urlencode({"p": secret or ""})[2:]
+        user, password = pair if secret is not None else (pair[0], self.secret.reveal())
+        return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
+
+    def ask(self, /, *, authorization: str | None = None, **form: Any) -> TestResponse:
+        """`POST /oauth/token` as duo, by Basic; `form` is added to the grant type, `None` takes away."""
+        data = {"grant_type": "client_credentials"} | form
+        return self.http.post(
+            TOKEN,
+            data={name: value for name, value in data.items() if value is not None},
+            headers={"Authorization": authorization or self.basic()},
+        )
+
+    def events(self, action: str | None = None) -> list[AuditRow]:
+        """The ledger, the newest first."""
+        query = select(AuditRow).order_by(AuditRow.id.desc())
+        with self.components.database.reading() as session:
+            return list(session.scalars(query if action is None else query.where(AuditRow.action == action)))
+
+    def tokens(self) -> list[IssuedToken]:
+        with self.components.database.reading() as session:
+            return list(session.scalars(select(IssuedToken).order_by(IssuedToken.issued_at)))
+
+    @staticmethod
+    def _new_secret(session: Any, account: Any) -> Secret:
+        created = account.principal.created_at
+        return credentials.create_client_secret(session, account, expires_at=None, by=OPERATOR, now=created)[
+            1
+        ]
+
+
+def parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and claims of a compact JWS, unverified."""
+    header, payload, _ = (urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in token.split("."))
+    return json.loads(header), json.loads(payload)
+
+
+def claims_of(answer: TestResponse) -> dict[str, Any]:
+    """The claims of the access token in a successful answer."""
+    assert answer.status_code == 200, answer.text
+    return parts(answer.get_json()["access_token"])[1]
+
+
+def settings_for(folder: Path, database_url: str | None = None, **settings: str) -> Settings:
+    """Settings of an installation in `folder`; `settings` are INTERFACE.md's without the prefix."""
+    own = {
+        "ISSUER": ISSUER,
+        "HOME_DIR": str(folder / "var"),
+        "KEYS_DIR": str(folder / "keys"),
+        "KEYS_PASSPHRASE": PASSPHRASE,
+        "SECRET_KEY": SECRET_KEY,
+    }
+    if database_url is not None:
+        own["DATABASE_URL"] = database_url
+    return Settings.from_env({f"COUNTERSIGN_{name}": value for name, value in (own | settings).items()})
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
+    """An SQLite installation after its first start, to be copied; its keys open quicker than real ones."""
+    folder = tmp_path_factory.mktemp("prepared")
+    components = Components(settings_for(folder), ManualClock())
+    components.prepare(OPERATOR)
+    components.database.dispose()
+    for file in (folder / "keys").glob("*.pem"):
+        _encrypt_lightly(file)
+    return Prepared(folder / "var", folder / "keys")
+
+
+@pytest.fixture(scope="session")
+def prepared_postgresql(prepared: Prepared, postgresql: Cluster) -> Iterator[str]:
+    """The name of a PostgreSQL database with the same keys, to be copied."""
+    with postgresql.database() as url:
+        source, target = Database(sqlite_url(prepared.home)), Database(url)
+        target.upgrade()
+        with source.reading_connection() as old, target.writing_connection() as new:
+            rows = old.execute(select(SigningKey.__table__)).mappings().all()
+            new.execute(insert(SigningKey), [dict(row) for row in rows])
+        source.dispose()
+        target.dispose()
+        yield url
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> str:
+    """`sqlite`, or what `on_every_database` says."""
+    return getattr(request, "param", "sqlite")
+
+
+@pytest.fixture
+def database_url(backend: str, request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """A database after a first start; `None` for SQLite under the home directory."""
+    if backend == "sqlite":
+        yield None
+        return
+    cluster: Cluster = request.getfixturevalue("postgresql")
+    template = make_url(request.getfixturevalue("prepared_postgresql"))
+    with cluster.database() as url:
+        name = make_url(url).database
+        cluster.execute(f'DROP DATABASE "{name}"')
+        cluster.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template.database}"')
+        yield url
+
+
+@pytest.fixture
+def empty_database(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A database without any schema."""
+    url = f"sqlite:///{tmp_path / 'empty.sqlite3'}"
+    database = Database(url if backend == "sqlite" else request.getfixturevalue("postgresql_url"))
+    yield database
+    database.dispose()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def components(
+    prepared: Prepared, tmp_path: Path, database_url: str | None, clock: ManualClock
+) -> Iterator[Components]:
+    """An installation after its first start, in this process."""
+    with _installed(prepared, tmp_path, database_url, clock, {}) as installed:
+        yield installed
+
+
+@pytest.fixture
+def world(
+    prepared: Prepared, tmp_path: Path, database_url: str | None, clock: ManualClock
+) -> Iterator[World]:
+    with inhabited(prepared, tmp_path, clock, database_url) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def shared_world(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """For a module's tests that change nothing but the ledger."""
+    with inhabited(prepared, tmp_path_factory.mktemp("world"), ManualClock()) as world:
+        yield world
+
+
+@contextmanager
+def inhabited(
+    prepared: Prepared,
+    folder: Path,
+    clock: ManualClock,
+    database_url: str | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[World]:
+    """An installation with its people in it."""
+    with _installed(prepared, folder, database_url, clock, settings or {}) as components:
+        yield _people(components, clock)
+
+
+@contextmanager
+def _installed(
+    prepared: Prepared,
+    folder: Path,
+    database_url: str | None,
+    clock: ManualClock,
+    settings: Mapping[str, str],
+) -> Iterator[Components]:
+    shutil.copytree(prepared.home, folder / "var", dirs_exist_ok=True)
+    shutil.copytree(prepared.keys, folder / "keys", dirs_exist_ok=True)
+    app = create_app(settings_for(folder, database_url, **settings), clock)
+    components: Components = app.extensions["countersign"]
+    app.testing = False  # a fault must become an answer, as it does in production
+    components.test_client = app.test_client  # type: ignore[attr-defined]
+    yield components
+    components.database.dispose()
+
+
+def _people(components: Components, clock: ManualClock) -> World:
+    now, by = clock(), OPERATOR
+    with components.database.writing() as session:
+        alice = accounts.create_user(
+            session, "alice", "alice@example.com", is_admin=False, by=by, now=now
+        )
+        duo = accounts.create_service_account(session, "duo", is_composite=True, by=by, now=now)
+        secret_row, secret = credentials.create_client_secret(session, duo, expires_at=None, by=by, now=now)
+        project = projects.create_project(session, "acme/webapp", by=by, now=now)
+        for named in ("user:alice", "service_account:duo"):
+            projects.add_member(session, project, named, "developer", by=by, now=now)
+        delegation = delegations.grant(
+            session,
+            alice,
+            duo,
+            scopes=None,
+            project=None,
+            expires_at=now + delegations.DEFAULT_LIFE,
+            by=by,
+            now=now,
+        )
+        return World(
+            components,
+            clock,
+            components.test_client(),
+            alice.id,
+            duo.id,
+            delegation.id,
+            secret,
+            secret_row.id,
+        )
+
+
+def _encrypt_lightly(file: Path) -> None:
+    """With one round of key derivation, for opening it is most of what a test would wait for."""
+    key = load_pem_private_key(file.read_bytes(), PASSPHRASE.encode())
+    encryption = PrivateFormat.PKCS8.encryption_builder().kdf_rounds(1).hmac_hash(SHA256())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption.build(PASSPHRASE.encode()))
+    file.write_bytes(pem)
