@@ -1,12 +1,14 @@
 """Numbered self-checks: what would become an outage is found before it does."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.db import Database
 from app.errors import Refusal
-from app.wiring import Components
+from app.signing.keyring import Keyring
 
 
 @dataclass(frozen=True)
@@ -18,34 +20,41 @@ class Check:
     fault: str | None
 
 
-def readiness(components: Components) -> Iterator[Check]:
+def readiness(database: Database, keyring: Keyring) -> Iterator[Check]:
     """What must hold for a token to be issued."""
-    at_head = components.database.at_head()
+    at_head = database.at_head()
     yield Check(1, "database", None if at_head else "not reachable or not migrated: countersign db upgrade")
-    yield Check(2, "signing key", _key_fault(components) if at_head else "not known without a database")
+    yield Check(2, "signing key", _key_fault(keyring) if at_head else "not known without a database")
 
 
-def all_checks(components: Components) -> Iterator[Check]:
-    yield from readiness(components)
-    mode = components.settings.keys_dir.stat().st_mode if components.settings.keys_dir.exists() else 0
-    loose = [path.name for path in components.settings.keys_dir.glob("*.pem") if path.stat().st_mode & 0o077]
-    writable = "writable by others: chmod go-w" if mode & 0o022 else None
-    yield Check(
-        3, "keys directory", f"readable by others: chmod 600 {' '.join(loose)}" if loose else writable
-    )
-    yield Check(4, "local runs", _local_runs_fault(components))
+def all_checks(
+    database: Database, keyring: Keyring, keys_dir: Path, why_no_local_runs: Callable[[], str | None]
+) -> Iterator[Check]:
+    yield from readiness(database, keyring)
+    yield Check(3, "keys directory", _keys_dir_fault(keys_dir))
+    yield Check(4, "local runs", _refusal_of(why_no_local_runs))
 
 
-def _key_fault(components: Components) -> str | None:
+def _key_fault(keyring: Keyring) -> str | None:
     try:
-        components.keyring.current()
-    except (Refusal, SQLAlchemyError) as fault:
-        return str(fault) if isinstance(fault, Refusal) else "the database does not answer"
+        keyring.current()
+    except Refusal as refusal:
+        return str(refusal)
+    except SQLAlchemyError:
+        return "the database does not answer"
     return None
 
 
-def _local_runs_fault(components: Components) -> str | None:
+def _keys_dir_fault(keys_dir: Path) -> str | None:
+    loose = [path.name for path in keys_dir.glob("*.pem") if path.stat().st_mode & 0o077]
+    if loose:
+        return f"others can read private keys: chmod 600 {' '.join(loose)}"
+    mode = keys_dir.stat().st_mode if keys_dir.exists() else 0
+    return f"others can write to it: chmod go-w {keys_dir}" if mode & 0o022 else None
+
+
+def _refusal_of(why_not: Callable[[], str | None]) -> str | None:
     try:
-        return components.executions.local_runs_refused
+        return why_not()
     except Refusal as refusal:
         return str(refusal)

@@ -78,10 +78,10 @@ class Components:
             executor=self.executor,
             openness=settings.audiences,
             id_token_life=settings.id_token_ttl,
-            local_runs_refused=self._why_no_local_runs(),
+            local_runs_refused=self.why_no_local_runs(),
         )
 
-    def _why_no_local_runs(self) -> str | None:
+    def why_no_local_runs(self) -> str | None:
         user = self.settings.local_executor_user
         if user is None:
             needed = "steps need an account of their own behind https: set COUNTERSIGN_LOCAL_EXECUTOR_USER"

@@ -6,31 +6,29 @@ import threading
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.clock import Clock
+from app.db import Database
 from app.flows import runs
-from app.wiring import Components
+from app.flows.executors.local import LocalExecutor
 
 _EVERY_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
-def work(components: Components, stop: threading.Event) -> None:
+def work(database: Database, clock: Clock, executor: LocalExecutor) -> None:
     """Keeps house until told to stop; a database that does not answer is tried again."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     while not stop.is_set():
         try:
-            keep_house(components)
+            keep_house(database, clock, executor)
         except SQLAlchemyError as error:
             _log.warning("housekeeping waits for the database: %s", type(error).__name__)
         stop.wait(_EVERY_SECONDS)
 
 
-def keep_house(components: Components) -> None:
-    if ended := runs.fail_abandoned(components.database, components.clock()):
+def keep_house(database: Database, clock: Clock, executor: LocalExecutor) -> None:
+    if ended := runs.fail_abandoned(database, clock()):
         _log.warning("%d runs had lost their process and are ended as failed", ended)
-    components.executor.remove_leftovers()
-
-
-def main(components: Components) -> None:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    work(components, stop)
+    executor.remove_leftovers()

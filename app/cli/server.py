@@ -59,7 +59,10 @@ def doctor(as_json: bool) -> None:
     Example: countersign doctor
     """
     with installation() as here:
-        found = list(checks.all_checks(here.components))
+        parts = here.components
+        found = list(
+            checks.all_checks(parts.database, parts.keyring, here.settings.keys_dir, parts.why_no_local_runs)
+        )
     rows = [{"number": each.number, "check": each.name, "fault": each.fault} for each in found]
     show_all(rows, ("number", "check", "fault"), "", as_json=as_json)
     if faults := sum(each.fault is not None for each in found):
@@ -90,7 +93,7 @@ def upgrade(as_json: bool) -> None:
 @click.command(hidden=True)
 def worker() -> None:
     """The background process of a node; the supervisor starts it."""
-    from app.worker import main
+    from app.worker import work
 
     with installation() as here:
-        main(here.components)
+        work(here.components.database, here.components.clock, here.components.executor)

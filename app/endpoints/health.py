@@ -31,7 +31,11 @@ def blueprint(components: Components) -> Blueprint:
 
     @health.get("/readyz")
     def readyz() -> tuple[Response, int]:
-        faults = {check.name: check.fault for check in doctor.readiness(components) if check.fault}
+        faults = {
+            check.name: check.fault
+            for check in doctor.readiness(components.database, components.keyring)
+            if check.fault
+        }
         return jsonify(ready=not faults, faults=faults), 503 if faults else 200
 
     @health.get("/metrics")

@@ -52,7 +52,7 @@ class Mint:
         return signed
 
     def for_run(self, grant: AccessGrant, id_grants: Iterable[IdTokenGrant], by: Actor) -> RunTokens:
-        """A run's access token and ID tokens: signed first, then committed in one transaction, all or none."""
+        """A run's access token and ID tokens: signed, then committed in one transaction, all or none."""
         assembler = self._assembler(by, self.clock())
         access = assembler.access_token(grant, self.access_token_life)
         ids = {each.name: assembler.id_token(each) for each in id_grants}

@@ -3,17 +3,18 @@
 import json
 import shutil
 from base64 import b64encode, urlsafe_b64decode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
+from typing import Any, TypeVar
+from urllib.parse import quote_plus
 
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat, load_pem_private_key
+from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import insert, make_url, select
 from werkzeug.test import TestResponse
@@ -36,6 +37,8 @@ ISSUER = "http://localhost:8000"
 OPERATOR = Actor(name="operator:tester")
 NOW = datetime(2026, 11, 22, 10, 0, 0, 123456, tzinfo=UTC)
 TOKEN = "/oauth/token"
+
+Changed = TypeVar("Changed")
 
 on_every_database = pytest.mark.parametrize("backend", ["sqlite", "postgresql"], indirect=True)
 """Runs a test of `components` or `world` on SQLite and on PostgreSQL; without it, on SQLite."""
@@ -76,7 +79,6 @@ class World:
     secret: Secret
     secret_id: int
     project: str = "acme/webapp"
-    by: Actor = field(default=OPERATOR)
 
     @property
     def client_id(self) -> str:
@@ -87,37 +89,46 @@ class World:
         """The least that duo can ask for."""
         return f"user:{self.alice}"
 
-    def change(self, do: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    def change(self, do: Callable[..., Changed], *arguments: Any, **keywords: Any) -> Changed:
         """A domain function in a transaction of its own, by the operator, now."""
         with self.components.database.writing() as session:
-            return do(session, *arguments, **keywords, by=self.by, now=self.clock())
+            return do(session, *arguments, **keywords, by=OPERATOR, now=self.clock())
+
+    def in_ledger(self, answer: TestResponse) -> AuditRow:
+        """The one row of the request that was answered so."""
+        with self.components.database.reading() as session:
+            query = select(AuditRow).where(AuditRow.request_id == answer.headers["X-Request-Id"])
+            return session.scalars(query).one()
 
     def set_active(self, named: str, *, active: bool) -> None:
         """`alice` or `duo`, disabled or enabled again."""
         with self.components.database.writing() as session:
             if named == "alice":
                 user = accounts.find_user(session, named)
-                accounts.set_user_active(session, user, active=active, by=self.by, now=self.clock())
+                accounts.set_user_active(session, user, active=active, by=OPERATOR, now=self.clock())
             else:
                 account = accounts.find_service_account(session, named)
                 accounts.set_service_account_active(
-                    session, account, active=active, by=self.by, now=self.clock()
+                    session, account, active=active, by=OPERATOR, now=self.clock()
                 )
 
     def new_account(self, name: str, *, is_composite: bool = True) -> tuple[int, Secret]:
         """Its number and a secret of it."""
         with self.components.database.writing() as session:
             account = accounts.create_service_account(
-                session, name, is_composite=is_composite, by=self.by, now=self.clock()
+                session, name, is_composite=is_composite, by=OPERATOR, now=self.clock()
             )
-            return account.id, self._new_secret(session, account)
+            _, secret = credentials.create_client_secret(
+                session, account, expires_at=None, by=OPERATOR, now=self.clock()
+            )
+            return account.id, secret
 
     def new_secret(self, *, life: timedelta | None = None) -> tuple[int, Secret]:
         """One more of duo's: its number and itself."""
         with self.components.database.writing() as session:
             account = accounts.find_service_account(session, "duo")
             row, secret = credentials.create_client_secret(
-                session, account, expires_at=life and self.clock() + life, by=self.by, now=self.clock()
+                session, account, expires_at=life and self.clock() + life, by=OPERATOR, now=self.clock()
             )
             return row.id, secret
 
@@ -125,7 +136,7 @@ class World:
         with self.components.database.writing() as session:
             email = f"{login}@example.com"
             return accounts.create_user(
-                session, login, email, is_admin=False, by=self.by, now=self.clock()
+                session, login, email, is_admin=False, by=OPERATOR, now=self.clock()
             ).id
 
     def delegate(
@@ -144,15 +155,13 @@ class World:
                 scopes=scopes,
                 project=None,
                 expires_at=self.clock() + life,
-                by=self.by,
+                by=OPERATOR,
                 now=self.clock(),
             ).id
 
-    def basic(self, client_id: str | None = None, secret: str | None = None) -> str:
-        """An `Authorization` header (RFC 6749 §2.3.1), duo's unless told otherwise."""
-        pair = urlencode({"u": client_id or self.client_id})[2:], urlencode({"p": secret or ""})[2:]
-        user, password = pair if secret is not None else (pair[0], self.secret.reveal())
-        return "Basic " + b64encode(f"{user}:{password}".encode()).decode()
+    def basic(self, client_id: str | None = None, secret: Secret | None = None) -> str:
+        """An `Authorization` header, duo's unless told otherwise."""
+        return basic(client_id or self.client_id, (secret or self.secret).reveal())
 
     def ask(self, /, *, authorization: str | None = None, **form: Any) -> TestResponse:
         """`POST /oauth/token` as duo, by Basic; `form` is added to the grant type, `None` takes away."""
@@ -173,12 +182,10 @@ class World:
         with self.components.database.reading() as session:
             return list(session.scalars(select(IssuedToken).order_by(IssuedToken.issued_at)))
 
-    @staticmethod
-    def _new_secret(session: Any, account: Any) -> Secret:
-        created = account.principal.created_at
-        return credentials.create_client_secret(session, account, expires_at=None, by=OPERATOR, now=created)[
-            1
-        ]
+
+def basic(client_id: str, secret: str) -> str:
+    """An `Authorization` header as RFC 6749 §2.3.1 has it: both parts form-encoded."""
+    return "Basic " + b64encode(f"{quote_plus(client_id)}:{quote_plus(secret)}".encode()).decode()
 
 
 def parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -273,8 +280,8 @@ def components(
     prepared: Prepared, tmp_path: Path, database_url: str | None, clock: ManualClock
 ) -> Iterator[Components]:
     """An installation after its first start, in this process."""
-    with _installed(prepared, tmp_path, database_url, clock, {}) as installed:
-        yield installed
+    with installed(prepared, tmp_path, clock, database_url) as app:
+        yield app.extensions["countersign"]
 
 
 @pytest.fixture
@@ -294,65 +301,48 @@ def shared_world(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -
 
 @contextmanager
 def inhabited(
-    prepared: Prepared,
-    folder: Path,
-    clock: ManualClock,
-    database_url: str | None = None,
-    settings: Mapping[str, str] | None = None,
+    prepared: Prepared, folder: Path, clock: ManualClock, database_url: str | None = None, **settings: str
 ) -> Iterator[World]:
     """An installation with its people in it."""
-    with _installed(prepared, folder, database_url, clock, settings or {}) as components:
-        yield _people(components, clock)
+    with installed(prepared, folder, clock, database_url, **settings) as app:
+        yield _people(app, clock)
 
 
 @contextmanager
-def _installed(
-    prepared: Prepared,
-    folder: Path,
-    database_url: str | None,
-    clock: ManualClock,
-    settings: Mapping[str, str],
-) -> Iterator[Components]:
-    shutil.copytree(prepared.home, folder / "var", dirs_exist_ok=True)
-    shutil.copytree(prepared.keys, folder / "keys", dirs_exist_ok=True)
+def installed(
+    prepared: Prepared, folder: Path, clock: ManualClock, database_url: str | None = None, **settings: str
+) -> Iterator[Flask]:
+    """An installation after its first start; its `Components` are the app's extension `countersign`."""
+    shutil.copytree(prepared.home, folder / "var")
+    shutil.copytree(prepared.keys, folder / "keys")
     app = create_app(settings_for(folder, database_url, **settings), clock)
+    yield app
+    app.extensions["countersign"].database.dispose()
+
+
+def _people(app: Flask, clock: ManualClock) -> World:
     components: Components = app.extensions["countersign"]
-    app.testing = False  # a fault must become an answer, as it does in production
-    components.test_client = app.test_client  # type: ignore[attr-defined]
-    yield components
-    components.database.dispose()
-
-
-def _people(components: Components, clock: ManualClock) -> World:
-    now, by = clock(), OPERATOR
+    by_now: dict[str, Any] = {"by": OPERATOR, "now": clock()}
     with components.database.writing() as session:
-        alice = accounts.create_user(
-            session, "alice", "alice@example.com", is_admin=False, by=by, now=now
-        )
-        duo = accounts.create_service_account(session, "duo", is_composite=True, by=by, now=now)
-        secret_row, secret = credentials.create_client_secret(session, duo, expires_at=None, by=by, now=now)
-        project = projects.create_project(session, "acme/webapp", by=by, now=now)
+        alice = accounts.create_user(session, "alice", "alice@example.com", is_admin=False, **by_now)
+        duo = accounts.create_service_account(session, "duo", is_composite=True, **by_now)
+        secret_row, secret = credentials.create_client_secret(session, duo, expires_at=None, **by_now)
+        project = projects.create_project(session, "acme/webapp", **by_now)
         for named in ("user:alice", "service_account:duo"):
-            projects.add_member(session, project, named, "developer", by=by, now=now)
+            projects.add_member(session, project, named, "developer", **by_now)
+        until = clock() + delegations.DEFAULT_LIFE
         delegation = delegations.grant(
-            session,
-            alice,
-            duo,
-            scopes=None,
-            project=None,
-            expires_at=now + delegations.DEFAULT_LIFE,
-            by=by,
-            now=now,
+            session, alice, duo, scopes=None, project=None, expires_at=until, **by_now
         )
         return World(
-            components,
-            clock,
-            components.test_client(),
-            alice.id,
-            duo.id,
-            delegation.id,
-            secret,
-            secret_row.id,
+            components=components,
+            clock=clock,
+            http=app.test_client(),
+            alice=alice.id,
+            duo=duo.id,
+            delegation=delegation.id,
+            secret=secret,
+            secret_id=secret_row.id,
         )
 
 

@@ -1,0 +1,63 @@
+"""A load generator: one thread, HTTP/1.1 keep-alive over raw sockets, a bounded number of requests."""
+
+import asyncio
+from base64 import b64encode
+from collections.abc import Iterator
+from urllib.parse import urlencode
+
+CONNECTIONS = 16
+
+
+class UnexpectedAnswerError(Exception):
+    """The server did not say 200 with a body of a known length; shows the beginning of what it said."""
+
+
+def get(path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+
+
+def token_request(path: str, client_id: str, client_secret: str, **form: str) -> bytes:
+    """A client's request for a token, by `client_secret_basic`."""
+    body = urlencode({"grant_type": "client_credentials", **form})
+    credentials = b64encode(f"{client_id}:{client_secret}".encode()).decode()
+    head = (
+        f"POST {path} HTTP/1.1",
+        "Host: localhost",
+        f"Authorization: Basic {credentials}",
+        "Content-Type: application/x-www-form-urlencoded",
+        f"Content-Length: {len(body)}",
+    )
+    return "\r\n".join((*head, "", body)).encode()
+
+
+def send(port: int, request: bytes, count: int, connections: int = CONNECTIONS) -> bytes:
+    """The same request `count` times to a loopback port; returns the last answer's body."""
+    return asyncio.run(_send(port, request, iter(range(count)), connections))
+
+
+async def _send(port: int, request: bytes, turns: Iterator[int], connections: int) -> bytes:
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_converse(port, request, turns)) for _ in range(connections)]
+    return next(body for task in tasks if (body := task.result()))
+
+
+async def _converse(port: int, request: bytes, turns: Iterator[int]) -> bytes:
+    """One connection, which takes turns from the common count until there are none."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    body = b""
+    for _ in turns:
+        writer.write(request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        body = await reader.readexactly(body_length(head))
+    writer.close()
+    await writer.wait_closed()
+    return body
+
+
+def body_length(head: bytes) -> int:
+    """The `Content-Length` of a 200; raises `UnexpectedAnswerError`."""
+    lines = head.lower().split(b"\r\n")
+    lengths = [int(line.partition(b":")[2]) for line in lines if line.startswith(b"content-length:")]
+    if not lines[0].startswith(b"http/1.1 200") or len(lengths) != 1:
+        raise UnexpectedAnswerError(head[:200].decode(errors="replace"))
+    return lengths[0]

@@ -1,0 +1,11 @@
+from tests.support.components import (  # noqa: F401 - pytest finds fixtures by name
+    backend,
+    clock,
+    components,
+    database_url,
+    empty_database,
+    prepared,
+    prepared_postgresql,
+    shared_world,
+    world,
+)
