@@ -119,8 +119,7 @@ class Settings:
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = _setting(
         lambda text: tuple(_network(word) for word in _words(text)),
         "",
-        "Networks (CIDR, separated by commas) of reverse proxies whose `X-Forwarded-For` "
-        "and `X-Request-Id` are believed.",
+        "Networks (CIDR, separated by commas) of reverse proxies whose `X-Request-Id` is believed.",
     )
     keystore: str = _setting(_choice("files"), "files", "Where private signing keys are kept.")
     audiences: Literal["open", "registered"] = _setting(
@@ -222,12 +221,13 @@ def _file_content(path: str) -> str:
 
 
 def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
-    known = {PREFIX + name.upper() for name in declared()}
-    known |= {PREFIX + name.upper() + "_FILE" for name, metadata in declared().items() if metadata["secret"]}
+    known = {name.upper() for name in declared()}
+    known |= {name.upper() + "_FILE" for name, metadata in declared().items() if metadata["secret"]}
     for variable in sorted(environ):
-        if variable.startswith(PREFIX) and variable not in known:
-            near = difflib.get_close_matches(variable, known, 1)
-            yield f"{variable} is not a setting" + (f": did you mean {near[0]}?" if near else "")
+        name = variable.removeprefix(PREFIX)
+        if variable.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            yield f"{variable} is not a setting" + (f": did you mean {PREFIX}{near[0]}?" if near else "")
 
 
 def _production_faults(values: Mapping[str, Any]) -> Iterator[str]:

@@ -75,6 +75,8 @@ class Commands(click.Group):
             return super().invoke(context)
         except Refusal as refusal:
             raise Refused(str(refusal)) from None
+        except OverflowError:
+            raise Refused("a number or a time is larger than any there is") from None
         except DBAPIError as error:
             raise Refused(f"the database refused: {type(error).__name__}; see countersign doctor") from None
 

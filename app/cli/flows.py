@@ -104,7 +104,8 @@ def list_runs(as_json: bool) -> None:
     with installation() as here, here.reading() as session:
         rows = [shapes.run(row) for row in runs.newest(session)]
     columns = ("id", "state", "project", "flow", "user_login", "service_account_name", "started_at")
-    show_all(rows, columns, "no runs: countersign flow start FLOW --project P --user U", as_json=as_json)
+    nothing = "no runs: countersign flow start FLOW --project P --user U --service-account S"
+    show_all(rows, columns, nothing, as_json=as_json)
 
 
 @run.command("show")

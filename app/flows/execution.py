@@ -26,7 +26,7 @@ from app.flows.log import LogWriter
 from app.flows.models import ConfigurationVersion, Run, RunInput, RunState
 from app.flows.secrets import resolve
 from app.flows.start import pair_for, roles_for
-from app.flows.vault import SecretRead, SecretUnavailable, Vault
+from app.flows.vault import SecretRead, SecretUnavailable, Vault, VaultServer
 from app.identity.credentials import generate_run_token
 from app.identity.projects import variables_of
 from app.ledger.actions import AuditAction, Outcome
@@ -122,9 +122,7 @@ class _Execution:
         own = {"COUNTERSIGN_ACCESS_TOKEN": tokens.access.token, "COUNTERSIGN_RUN_TOKEN": self._run_token}
         flow = inputs.facts.flow
         with node.executor.workspace(self._run_id) as workspace, self._vault_sessions() as sessions:
-            values = resolve(
-                flow.secrets, id_tokens, inputs.variables, node.vault, sessions, self._tell_secret
-            )
+            values = resolve(flow, id_tokens, inputs.variables, node.vault, sessions, self._tell_secret)
             self._note(secrets=sorted(values))
             held = own | id_tokens | self._placed(flow, values, workspace)
             base = base_environment(inputs.facts, node.mint.issuer, home=workspace.home, tmp=workspace.tmp)
@@ -138,6 +136,8 @@ class _Execution:
             run = runs.find_run(session, self._run_id)
             facts = self._facts(session, run, now)
             variables = {**facts.flow.variables, **variables_of(session, run.project_id)}
+            if facts.flow.secrets:
+                VaultServer.from_variables(variables)  # refused before anything is minted
             access = self._access(session, facts, now)
             id_tokens = plan(
                 session,
@@ -254,11 +254,14 @@ class _Execution:
             log.store()
 
     def _is_cancelled(self) -> bool:
-        node, now = self._node, self._node.clock()
+        self._beat()
+        return runs.is_cancelled(self._node.database, self._run_id)
+
+    def _beat(self) -> None:
+        now = self._node.clock()
         if now - self._beaten_at >= runs.HEARTBEAT:
-            runs.beat(node.database, self._run_id, now)
+            runs.beat(self._node.database, self._run_id, now)
             self._beaten_at = now
-        return runs.is_cancelled(node.database, self._run_id)
 
 
 def _end(outcome: StepsOutcome) -> tuple[RunState, str | None, int | None]:

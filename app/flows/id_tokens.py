@@ -55,12 +55,12 @@ def plan(
     subject, claims = subject_of(facts), claims_of(facts)
     grants = []
     for name, declaration in facts.flow.id_tokens.items():
-        key = f"id_tokens.{name}.aud"
+        key = f"{facts.flow.places[name]}.aud"
         texts = (declaration.aud,) if isinstance(declaration.aud, str) else declaration.aud
         audience = tuple(dict.fromkeys(expand(text, variables, key) for text in texts))
         for each in audience:
             if reason := refuse_verifier(connection, issuer, openness, each, facts.project.id):
-                raise InvalidInput(f"{key}: {reason}")
+                raise InvalidInput(f"{key}: the audience {reason}: write the one that the verifier expects")
         grants.append(
             IdTokenGrant(
                 name=name,

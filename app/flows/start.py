@@ -47,20 +47,23 @@ class _Parties:
 def start(database: Database, clock: Clock, request: StartRequest, by: Actor) -> int:
     """Saves a pending run and returns its number; a refusal is in the ledger and saves nothing."""
     now = clock()
+    known: dict[str, str] = {}
     try:
         with database.writing() as session:
-            parties = _Parties(
-                find_project(session, request.project),
-                find_user(session, request.user),
-                find_service_account(session, request.service_account),
-            )
-            try:
-                return _save(session, parties, request, by, now)
-            except Refusal as refusal:
-                raise _Refused(parties, refusal) from None
-    except _Refused as refused:
-        _record_refusal(database, refused, request, by, now)
-        raise refused.refusal from None
+            user = find_user(session, request.user)
+            known["user"] = user_principal(user.id)
+            account = find_service_account(session, request.service_account)
+            known["service_account"] = service_account_principal(account.id)
+            project = find_project(session, request.project)
+            known["project"] = project.path
+            return _save(session, _Parties(project, user, account), request, by, now)
+    except Refusal as refusal:
+        event = by.did(
+            AuditAction.RUN_CREATE, now, outcome=Outcome.DENIED, detail={"cause": str(refusal)}, **known
+        )
+        with database.writing() as session:
+            record(session, event)
+        raise
 
 
 def pair_for(
@@ -97,13 +100,6 @@ def roles_for(session: Session, project: Project, pair: Composite) -> Allowed:
     if isinstance(decision, PolicyDenied):
         raise Denied(f"{pair.service_account} for {pair.user_login} in {project.path}: {decision.reason}")
     return decision
-
-
-class _Refused(Exception):  # noqa: N818 - carries a refusal out of the transaction that it undoes
-    def __init__(self, parties: _Parties, refusal: Refusal) -> None:
-        super().__init__(refusal)
-        self.parties = parties
-        self.refusal = refusal
 
 
 def _save(session: Session, parties: _Parties, request: StartRequest, by: Actor, now: datetime) -> int:
@@ -172,20 +168,3 @@ def _checked_inputs(flow: Flow, given: Mapping[str, str]) -> dict[str, str]:
             raise InvalidInput(f"input {name}: choose one of {', '.join(declaration.options)}")
         values[name] = value
     return values
-
-
-def _record_refusal(
-    database: Database, refused: _Refused, request: StartRequest, by: Actor, now: datetime
-) -> None:
-    parties = refused.parties
-    event = by.did(
-        AuditAction.RUN_CREATE,
-        now,
-        outcome=Outcome.DENIED,
-        user=user_principal(parties.user.id),
-        service_account=service_account_principal(parties.account.id),
-        project=request.project,
-        detail={"cause": str(refused.refusal)},
-    )
-    with database.writing() as session:
-        record(session, event)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import BigInteger, Connection, Row, literal, select
 
 from app.identity.models import Delegation, Principal, User
 from app.identity.policy import Conjunct, Denied
@@ -39,7 +39,8 @@ def act_for(
 
     ``project_id`` of ``None``: where it acts is not decided yet, any delegation's project will do.
     """
-    query = select(User.login, User.email, Principal.disabled_at).join(Principal).where(User.id == user_id)
+    asked = literal(user_id, BigInteger)  # a number wider than PostgreSQL's column is nobody's, not a fault
+    query = select(User.login, User.email, Principal.disabled_at).join(Principal).where(User.id == asked)
     human = connection.execute(query).one_or_none()
     if human is None:
         return Denied(Conjunct.HUMAN, f"{user_id} is not the number of a human")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import BigInteger, Connection, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidInput, NotFound
@@ -109,7 +109,7 @@ def authenticate_client(
         .join(Principal, Principal.id == ServiceAccount.id)
         .where(
             ClientSecret.sha256 == _hash(client_secret.reveal()),
-            ServiceAccount.id == service_account_id,
+            ServiceAccount.id == literal(service_account_id, BigInteger),  # as wide as any client id
             ClientSecret.revoked_at.is_(None),
             or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > now),
             Principal.disabled_at.is_(None),

@@ -94,7 +94,10 @@ class Keyring:
         active = next((row for row in rows if row.state == KeyState.ACTIVE), None)
         if active is None:
             raise KeystoreError("there is no active signing key: run countersign init")
-        signer = Signer(active.kid, self._keystore.load(active.kid))
+        private_key = self._keystore.load(active.kid)
+        if RSAKey.import_key(private_key.public_key()).thumbprint() != active.kid:
+            raise KeystoreError(f"the file of the private key {active.kid} holds another key: restore it")
+        signer = Signer(active.kid, private_key)
         return KeySnapshot(signer, tuple(row.public_jwk for row in rows))
 
 

@@ -39,7 +39,7 @@ class FileKeystore:
                 f"the private key {kid} is not in {self._directory}: "
                 "restore it from a backup, or copy it from the machine that made it"
             ) from None
-        except ValueError:
+        except (ValueError, TypeError):  # TypeError: it is not encrypted at all
             raise KeystoreError(
                 f"the private key {kid} in {self._directory} cannot be opened: "
                 "COUNTERSIGN_KEYS_PASSPHRASE is not the one it was encrypted with, or the file is damaged"
