@@ -28,7 +28,7 @@ class Effort:
     run_starts: int
 
 
-WHOLE = Effort(rounds=7, starts=5, tokens=2000, documents=10_000, signatures=1000, run_starts=50)
+WHOLE = Effort(rounds=7, starts=5, tokens=1000, documents=10_000, signatures=1000, run_starts=50)
 QUICK = Effort(rounds=3, starts=1, tokens=400, documents=2000, signatures=200, run_starts=10)
 
 

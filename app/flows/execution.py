@@ -187,6 +187,7 @@ class _Execution:
 
     def _tell_secret(self, name: str, secret: FlowSecret, found: SecretRead | SecretUnavailable) -> None:
         """Name, path and version into the ledger; then the value into the masker, before anything sees it."""
+        self._beat()
         where = secret.reference
         detail = {"name": name, "engine": where.engine, "mount": where.mount, "path": where.path}
         if isinstance(found, SecretRead):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Connection, Row, literal, select
+from sqlalchemy import BigInteger, Connection, Row, bindparam, select
 
 from app.identity.models import Delegation, Principal, User
 from app.identity.policy import Conjunct, Denied
@@ -25,6 +25,22 @@ class Composite:
     delegation_expires_at: datetime
 
 
+# Built once: on the token path the building of a statement costs more than its execution.
+_ASKED = bindparam("user", type_=BigInteger)  # a number wider than the column is nobody's
+_HUMAN = select(User.login, User.email, Principal.disabled_at).join(Principal).where(User.id == _ASKED)
+_LIVE_DELEGATIONS = (
+    select(Delegation.id, Delegation.scopes, Delegation.project_id, Delegation.expires_at)
+    .where(
+        Delegation.service_account_id == bindparam("service_account"),
+        Delegation.user_id == _ASKED,
+        Delegation.revoked_at.is_(None),
+        Delegation.expires_at > bindparam("at"),
+    )
+    # The widest and longest first, so that the same request always names the same delegation.
+    .order_by(Delegation.project_id.is_not(None), Delegation.expires_at.desc(), Delegation.id)
+)
+
+
 def act_for(
     connection: Connection,
     *,
@@ -39,9 +55,7 @@ def act_for(
 
     ``project_id`` of ``None``: where it acts is not decided yet, any delegation's project will do.
     """
-    asked = literal(user_id, BigInteger)  # a number wider than PostgreSQL's column is nobody's, not a fault
-    query = select(User.login, User.email, Principal.disabled_at).join(Principal).where(User.id == asked)
-    human = connection.execute(query).one_or_none()
+    human = connection.execute(_HUMAN, {"user": user_id}).one_or_none()
     if human is None:
         return Denied(Conjunct.HUMAN, f"{user_id} is not the number of a human")
     login, email, disabled_at = human
@@ -61,18 +75,10 @@ def act_for(
 
 def _live_delegations(
     connection: Connection, service_account_id: int, user_id: int, project_id: int | None, now: datetime
-) -> Sequence[Row[int, list[str] | None, datetime]]:
-    """The widest and longest first, so that the same request always names the same delegation."""
-    query = select(Delegation.id, Delegation.scopes, Delegation.expires_at).where(
-        Delegation.service_account_id == service_account_id,
-        Delegation.user_id == user_id,
-        Delegation.revoked_at.is_(None),
-        Delegation.expires_at > now,
-    )
-    if project_id is not None:
-        query = query.where(Delegation.project_id.is_(None) | (Delegation.project_id == project_id))
-    widest = (Delegation.project_id.is_not(None), Delegation.expires_at.desc(), Delegation.id)
-    return connection.execute(query.order_by(*widest)).all()
+) -> list[Row[int, list[str] | None, int | None, datetime]]:
+    wanted = {"service_account": service_account_id, "user": user_id, "at": now}
+    live = connection.execute(_LIVE_DELEGATIONS, wanted)
+    return [row for row in live if project_id is None or row.project_id in {None, project_id}]
 
 
 def _why_none(connection: Connection, service_account_id: int, user_id: int) -> str:

@@ -45,6 +45,7 @@ class Parties:
     user: int | None = None
     delegation: int | None = None
     client_secret: int | None = None
+    used_client_secret: int | None = None
     project: str | None = None
     run: int | None = None
 
@@ -98,6 +99,7 @@ class Assembler:
             user=pair.user_id if pair else None,
             delegation=pair.delegation_id if pair else None,
             client_secret=grant.client_secret_id,
+            used_client_secret=grant.client_secret_id if grant.note_secret_use else None,
             project=grant.project,
             run=grant.run_id,
         )
@@ -166,5 +168,11 @@ class Assembler:
             client_secret=parties.client_secret,
             kid=self.signer.kid,
         )
-        commit = Commit(at=self.now, conditions=conditions, tokens=(row,), events=(event,))
+        commit = Commit(
+            at=self.now,
+            conditions=conditions,
+            tokens=(row,),
+            events=(event,),
+            used_client_secret=parties.used_client_secret,
+        )
         return Signed(self.signer.sign(token_type, claims), claims, commit)

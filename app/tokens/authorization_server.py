@@ -6,6 +6,7 @@ descriptions repeat what was sent and its DEBUG log shows whole tokens, so neith
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
@@ -125,15 +126,15 @@ class ClientCredentials(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  #
 
     def _decide(self, client: Client, connection: Connection, now: datetime) -> AccessGrant:
         form = self.request.form
-        return decide(
+        grant = decide(
             connection,
             Account(client.id, client.name, client.is_composite),
             form.get("scope", ""),
             form.getlist("resource"),
             issuer=self.server.mint.issuer,
-            client_secret_id=client.client_secret_id,
             now=now,
         )
+        return replace(grant, client_secret_id=client.client_secret_id, note_secret_use=client.use_is_due)
 
 
 def check_form(request: OAuth2Request) -> None:

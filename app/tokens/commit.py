@@ -37,6 +37,8 @@ class Commit:
     conditions: Conditions
     tokens: tuple[Mapping[str, Any], ...]
     events: tuple[AuditEvent, ...]
+    used_client_secret: int | None = None
+    """The secret whose use is to be noted."""
 
 
 _ALIVE: Mapping[str, ColumnElement[bool]] = {
@@ -50,13 +52,16 @@ _ALIVE: Mapping[str, ColumnElement[bool]] = {
 }
 
 
+_INSERT = insert(IssuedToken.__table__)  # type: ignore[arg-type]  # declared as what all tables have in common
+
+
 def commit(connection: Connection, proposed: Commit) -> None:
     """Writes it all into the caller's transaction; raises ``Overtaken`` with nothing written."""
     _check(connection, proposed.conditions, proposed.at)
-    connection.execute(insert(IssuedToken), proposed.tokens)
+    connection.execute(_INSERT, proposed.tokens)
     record(connection, *proposed.events)
-    if proposed.conditions.client_secret is not None:
-        note_use(connection, proposed.conditions.client_secret, proposed.at)
+    if proposed.used_client_secret is not None:
+        note_use(connection, proposed.used_client_secret, proposed.at)
 
 
 def _check(connection: Connection, conditions: Conditions, at: datetime) -> None:

@@ -54,6 +54,7 @@ class AccessGrant:
     scopes: tuple[str, ...]
     audience: str
     client_secret_id: int | None = None
+    note_secret_use: bool = False
     project: str | None = None
     run_id: int | None = None
 
@@ -66,14 +67,13 @@ def decide(
     *,
     issuer: str,
     now: datetime,
-    client_secret_id: int | None = None,
     project_id: int | None = None,
 ) -> AccessGrant:
     """The grant for a scope parameter and its ``resource`` parameters; raises ``GrantRefused``."""
     requested = _parse(account, scope)
     audience = _audience(connection, account, requested, issuer, resources)
     if not account.is_composite:
-        return AccessGrant(account, None, requested.names, audience, client_secret_id)
+        return AccessGrant(account, None, requested.names, audience)
     if requested.user_id is None:
         raise _refused(account, requested, "a composite service account needs exactly one user: scope")
     pair = act_for(
@@ -87,7 +87,7 @@ def decide(
     )
     if isinstance(pair, Denied):
         raise _refused(account, requested, f"{pair.conjunct}: {pair.reason}")
-    return AccessGrant(account, pair, requested.names, audience, client_secret_id)
+    return AccessGrant(account, pair, requested.names, audience)
 
 
 def _parse(account: Account, scope: str) -> RequestedScope:

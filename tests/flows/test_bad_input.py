@@ -2,11 +2,14 @@
 
 import json
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
 from textwrap import dedent
 
 import pytest
 
+from app.clock import system_clock
+from app.flows import runs
 from app.flows.outbound import Outbound
 from app.flows.start import StartRequest, start
 from app.flows.transport import Limits
@@ -230,25 +233,29 @@ def assert_failed_before_its_first_step(sample_flow, failed, says, *, key, line)
 
 
 LOGIN, READ = "/v1/auth/jwt/login", "/v1/kv-v2/data/ship/db"
+REVOKE = "/v1/auth/token/revoke-self"
 
 
-def behaving(**paths):
-    """Vault as it should be, but for the behaviours given by path."""
-    right = {
-        LOGIN: said(200, {"auth": {"client_token": "hvs.the-token-of-this-session"}}),
-        READ: said(200, {"data": {"data": {"password": CANARY}, "metadata": {"version": 3}}}),
-        "/v1/auth/token/revoke-self": odd_server.answer(204, b""),
-    }
-    table = {**right, **{{"login": LOGIN, "read": READ}[step]: behave for step, behave in paths.items()}}
+def said(status: int, body: object) -> odd_server.Behaviour:
+    return odd_server.answer(status, json.dumps(body).encode())
+
+
+RIGHT = {
+    LOGIN: said(200, {"auth": {"client_token": "hvs.the-token-of-this-session"}}),
+    READ: said(200, {"data": {"data": {"password": CANARY}, "metadata": {"version": 3}}}),
+    REVOKE: odd_server.answer(204, b""),
+}
+STEPS = {"login": LOGIN, "read": READ}
+
+
+def behaving(**steps):
+    """Vault as it should be, but for the behaviours given by step."""
+    table = {**RIGHT, **{STEPS[step]: behave for step, behave in steps.items()}}
 
     def behave(handler: BaseHTTPRequestHandler, server: OddServer) -> None:
         table.get(handler.path, said(404, {"errors": []}))(handler, server)
 
     return serving(behave)
-
-
-def said(status: int, body: object) -> odd_server.Behaviour:
-    return odd_server.answer(status, json.dumps(body).encode())
 
 
 HTML = odd_server.answer(200, f"<html>{CANARY}</html>".encode(), kind="text/html")
@@ -296,7 +303,7 @@ def test_a_vault_that_gives_no_secret_ends_the_run_before_its_first_step(asking_
         flow = asking_flow(vault.address)
         failed = flow.start(exit_code=1)
     assert_no_secret(flow, failed, says)
-    assert vault.asked[-1].path == ("/v1/auth/token/revoke-self" if "read" in behaviour else LOGIN)
+    assert vault.asked[-1].path == (REVOKE if "read" in behaviour else LOGIN)
 
 
 def test_a_vault_that_is_down(asking_flow):
@@ -315,26 +322,56 @@ def assert_no_secret(flow, failed, says):
     assert CANARY not in json.dumps(events)
 
 
-def test_a_vault_that_is_slow_is_not_waited_for(asking_flow, monkeypatch):
-    """In this process, with limits that a test can wait for; the product's are 5 and 10 seconds."""
+def run_within(flow, limits, clock=system_clock):
+    """Starts it in this process, where a Vault may be given other limits than the product's 5 and 10 s."""
+    components = Components(Settings.from_env(flow.installation.environment), clock)
+    executions = replace(components.executions, vault=Vault(Outbound([], allow_loopback=True, limits=limits)))
+    operator = Actor(name="operator:test")
+    request = StartRequest(
+        project=PROJECT, flow=FLOW, user="alice", service_account="duo", inputs={}, source="cli"
+    )
+    run = start(components.database, clock, request, operator)
+    executions.execute(run, lambda _: None, operator)
+    components.database.dispose()
+    return run
+
+
+def test_a_vault_that_is_slow_is_not_waited_for(asking_flow):
     with behaving(login=odd_server.silence) as vault:
         flow = asking_flow(vault.address)
-        components = Components(Settings.from_env(flow.installation.environment))
-        outbound = Outbound([], allow_loopback=True, limits=Limits(connect=0.2, total=0.4))
-        executions = replace(components.executions, vault=Vault(outbound))
-        operator = Actor(name="operator:test")
-        request = StartRequest(
-            project=PROJECT, flow=FLOW, user="alice", service_account="duo", inputs={}, source="cli"
-        )
-        run = start(components.database, components.clock, request, operator)
-        executions.execute(run, lambda _: None, operator)
-        components.database.dispose()
+        run = run_within(flow, Limits(connect=0.2, total=0.4))
     shown = flow.cli("run", "show", str(run), json=True).data
     assert shown["state"] == "failed"
     assert "agent-config.yml:5" in shown["reason"]
     assert "secrets.PASSWORD: cannot log in" in shown["reason"]
     assert "no whole answer within 0.4 s" in shown["reason"]
     assert not (flow.out / "ran").exists()
+
+
+def test_a_run_that_waits_long_for_its_secrets_is_not_taken_for_dead(sample_flow):
+    """Each answer takes a third of the time after which housekeeping gives a run up, and there are six."""
+    late = timedelta()
+    house = Components(Settings.from_env(sample_flow.installation.environment), lambda: system_clock() + late)
+
+    def behave(handler: BaseHTTPRequestHandler, server: OddServer) -> None:
+        nonlocal late
+        late += runs.ABANDONED_AFTER / 3
+        runs.fail_abandoned(house.database, house.clock())
+        answers.get(handler.path, said(404, {"errors": []}))(handler, server)
+
+    answers = {**RIGHT, READ: said(200, {"data": {"data": {"password": CANARY}, "metadata": {}}})}
+    secrets = {f"SECRET_{number}": {"vault": "ship/db/password"} for number in range(6)}
+    with serving(behave) as vault:
+        sample_flow.configure_flow(
+            'touch "$OUT/ran"',
+            top={"variables": {"VAULT_SERVER_URL": vault.address}},
+            id_tokens={"VAULT_ID_TOKEN": {"aud": "https://vault.acme.example"}},
+            secrets=secrets,
+        )
+        run = run_within(sample_flow, Limits(), house.clock)
+    house.database.dispose()
+    assert sample_flow.cli("run", "show", str(run), json=True).data["state"] == "succeeded"
+    assert (sample_flow.out / "ran").exists()
 
 
 @pytest.mark.parametrize(

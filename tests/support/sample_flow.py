@@ -48,8 +48,8 @@ class SampleFlow:
     ) -> Finished:
         """The text of an `agent-config.yml`, or what is to stand in one."""
         file = self.installation.folder / "agent-config.yml"
-        text = configuration if isinstance(configuration, str) else yaml.safe_dump(dict(configuration), sort_keys=False)
-        file.write_text(text)
+        is_text = isinstance(configuration, str)
+        file.write_text(configuration if is_text else yaml.safe_dump(configuration, sort_keys=False))
         return self.cli("project", "config", "set", project, "--file", str(file), exit_code=exit_code)
 
     def configure_flow(

@@ -21,9 +21,11 @@ BAD_PATHS = [
 
 
 @pytest.fixture
-def session(components):
-    with components.database.writing() as session:
+def session(shared_components):
+    """Nothing of it stays."""
+    with shared_components.database.writing() as session:
         yield session
+        session.rollback()
 
 
 def told(session):

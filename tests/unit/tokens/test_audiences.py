@@ -67,8 +67,9 @@ RESERVED = [
 ]
 
 
-@pytest.fixture
-def refuse(components):
+@pytest.fixture(scope="module")
+def refuse(shared_components):
+    components = shared_components
     with components.database.writing() as session:
         one = projects.create_project(session, "acme/one", by=OPERATOR, now=NOW)
         two = projects.create_project(session, "acme/two", by=OPERATOR, now=NOW)
@@ -115,11 +116,17 @@ def test_a_registered_verifier_is_everybodys_unless_it_is_bound(refuse, openness
 
 class TestRegistering:
     @pytest.fixture
-    def register(self, components):
+    def session(self, shared_components):
+        """Nothing of it stays."""
+        with shared_components.database.writing() as session:
+            yield session
+            session.rollback()
+
+    @pytest.fixture
+    def register(self, session):
         def register(uri, kind=API, alg="RS256", bound=()):
-            with components.database.writing() as session:
-                found = [projects.create_project(session, path, by=OPERATOR, now=NOW) for path in bound]
-                audiences.register(session, ISSUER, uri, kind, alg, found, by=OPERATOR, now=NOW)
+            found = [projects.create_project(session, path, by=OPERATOR, now=NOW) for path in bound]
+            audiences.register(session, ISSUER, uri, kind, alg, found, by=OPERATOR, now=NOW)
 
         return register
 
@@ -144,24 +151,24 @@ class TestRegistering:
         with pytest.raises(InvalidInput, match="absolute URI"):
             register("api.example.com")
         with pytest.raises(InvalidInput, match="not bound to projects"):
-            register("https://a.example", bound=["acme/one"])
+            register("https://a.example", bound=["acme/four"])
 
-    def test_the_ledger_tells_of_it_and_of_its_end(self, register, components):
+    def test_the_ledger_tells_of_it_and_of_its_end(self, register, session):
         register("https://a.example")
-        with components.database.writing() as session:
-            audiences.remove(session, "HTTPS://a.example/", by=OPERATOR, now=NOW)
-        with components.database.reading() as session:
-            told = [(row.action, row.detail) for row in session.query(AuditRow).order_by(AuditRow.id)][-2:]
+        audiences.remove(session, "HTTPS://a.example/", by=OPERATOR, now=NOW)
+        told = [(row.action, row.detail) for row in session.query(AuditRow).order_by(AuditRow.id)][-2:]
         detail = {"uri": "https://a.example", "kind": "api"}
         assert [action for action, _ in told] == ["tokens:audience:add", "tokens:audience:remove"]
         assert told[0][1] == detail
 
-    def test_what_is_not_registered_cannot_be_removed(self, components):
-        with pytest.raises(NotFound), components.database.writing() as session:
+    def test_what_is_not_registered_cannot_be_removed(self, session):
+        with pytest.raises(NotFound):
             audiences.remove(session, "https://a.example", by=OPERATOR, now=NOW)
 
-    def test_a_bound_one_goes_with_its_bindings(self, register, components):
-        register("https://a.example", VERIFIER, bound=["acme/one"])
-        with components.database.writing() as session:
-            audiences.remove(session, "https://a.example", by=OPERATOR, now=NOW)
-            assert session.query(audiences.AudienceProject).count() == 0
+    def test_a_bound_one_goes_with_its_bindings(self, register, session):
+        bound = session.query(audiences.AudienceProject)
+        before = bound.count()
+        register("https://a.example", VERIFIER, bound=["acme/three"])
+        assert bound.count() == before + 1
+        audiences.remove(session, "https://a.example", by=OPERATOR, now=NOW)
+        assert bound.count() == before

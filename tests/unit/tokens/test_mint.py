@@ -1,5 +1,6 @@
 """Nothing is issued that is not told of, and nothing that is overtaken before it is committed."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -123,9 +124,7 @@ def test_a_key_that_was_retired_meanwhile_still_signs_this_one(world):
 
 def test_the_operator_issues_by_the_same_rules_in_their_own_name(world):
     def grant(connection, now):
-        return decide(
-            connection, account(world), world.scope, [], issuer=ISSUER, client_secret_id=None, now=now
-        )
+        return decide(connection, account(world), world.scope, [], issuer=ISSUER, now=now)
 
     signed = world.components.mint.access_token(grant, Actor(name="operator:root"))
     [event] = world.events("tokens:access_token:issue")
@@ -219,14 +218,9 @@ def actor(world):
 
 def decided(world):
     """What the token endpoint decides for duo and alice."""
-    return lambda connection, now: decide(
-        connection,
-        account(world),
-        world.scope,
-        [],
-        issuer=ISSUER,
+    return lambda connection, now: replace(
+        decide(connection, account(world), world.scope, [], issuer=ISSUER, now=now),
         client_secret_id=world.secret_id,
-        now=now,
     )
 
 
