@@ -12,9 +12,11 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import (
+    BigInteger,
     Connection,
     DateTime,
     Dialect,
+    Integer,
     MetaData,
     TypeDecorator,
     create_engine,
@@ -51,6 +53,9 @@ class UtcTime(TypeDecorator[datetime]):
         )
 
 
+_NUMBER = BigInteger().with_variant(Integer(), "sqlite")  # the ledger outgrows 32 bits; SQLite's has 64
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(
         naming_convention={
@@ -61,7 +66,12 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UtcTime, dict[str, Any]: JSON, list[str]: JSON(none_as_null=True)}  # noqa: RUF012 - SQLAlchemy's form
+    type_annotation_map = {
+        int: _NUMBER,
+        datetime: UtcTime,
+        dict[str, Any]: JSON,
+        list[str]: JSON(none_as_null=True),
+    }  # noqa: RUF012 - SQLAlchemy's form
 
 
 class Database:

@@ -5,7 +5,7 @@ A failure anywhere before the first step means that no step runs and that the ru
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.clock import Clock
 from app.db import Database
-from app.errors import InvalidInput, Refusal
+from app.errors import Denied, InvalidInput, Refusal
 from app.flows import runs
 from app.flows.configuration import Flow, FlowSecret, parse
 from app.flows.environment import base_environment, merged
@@ -24,20 +24,19 @@ from app.flows.executors.workspace import Workspace
 from app.flows.id_tokens import RunFacts, plan
 from app.flows.log import LogWriter
 from app.flows.models import ConfigurationVersion, Run, RunInput, RunState
+from app.flows.parties import parties_of
 from app.flows.secrets import resolve
-from app.flows.start import pair_for, roles_for
 from app.flows.vault import SecretRead, SecretUnavailable, Vault, VaultServer
 from app.identity.credentials import generate_run_token
 from app.identity.projects import variables_of
 from app.ledger.actions import AuditAction, Outcome
 from app.ledger.record import Actor, record
 from app.masking import Masker
-from app.protocol.scopes import composite_scope
 from app.secret import Secret
 from app.tokens.assembly import IdTokenGrant
 from app.tokens.audiences import Openness
-from app.tokens.grants import AccessGrant, Account, GrantRefused
-from app.tokens.grants import decide as decide_access
+from app.tokens.grants import AccessGrant, GrantRefused
+from app.tokens.grants import for_run as access_grant_for_run
 from app.tokens.mint import Mint
 
 Output = Callable[[bytes], None]
@@ -64,7 +63,7 @@ class Executions:
         run_token, sha256 = generate_run_token()
         masker.add(run_token, "COUNTERSIGN_RUN_TOKEN")
         with self.database.writing() as session:
-            runs.begin(session, runs.find_run(session, run_id), sha256, by=by, now=self.clock())
+            runs.begin(session, run_id, sha256, by=by, now=self.clock())
         execution = _Execution(self, run_id, masker, run_token, output, by)
         try:
             state, reason, exit_code = execution.run()
@@ -82,7 +81,7 @@ class Executions:
         self, run_id: int, state: RunState, reason: str | None, exit_code: int | None, by: Actor
     ) -> None:
         with self.database.writing() as session:
-            run = runs.find_run(session, run_id)
+            run = runs.held_run(session, run_id)
             runs.finish(session, run, state, reason, exit_code, by=by, now=self.clock())
 
 
@@ -138,7 +137,7 @@ class _Execution:
             variables = {**facts.flow.variables, **variables_of(session, run.project_id)}
             if facts.flow.secrets:
                 VaultServer.from_variables(variables)  # refused before anything is minted
-            access = self._access(session, facts, now)
+            access = self._access(session, facts)
             id_tokens = plan(
                 session,
                 facts,
@@ -153,33 +152,34 @@ class _Execution:
 
     def _facts(self, session: Session, run: Run, now: datetime) -> RunFacts:
         version = session.get_one(ConfigurationVersion, run.configuration_id)
-        pair = pair_for(session, run.project, run.user, run.service_account, now)
+        flow = parse(version.body).flow(run.flow)
+        pair, role = parties_of(session, run.project, run.user_id, run.service_account_id, flow, now)
+        if pair.delegation_id != run.delegation_id:
+            raise Denied("the delegation that the run was started by is not the one it would live from now")
         return RunFacts(
             run_id=run.id,
             source=run.source,
             project=run.project,
             pair=pair,
-            human_role=roles_for(session, run.project, pair).human_role,
-            flow=parse(version.body).flow(run.flow),
+            human_role=role,
+            flow=flow,
             config_sha=version.sha256,
         )
 
-    def _access(self, session: Session, facts: RunFacts, now: datetime) -> AccessGrant:
-        """The run's own access token, as its flow declares it and at most what was delegated."""
-        pair, declared = facts.pair, facts.flow.access_token
+    def _access(self, session: Session, facts: RunFacts) -> AccessGrant:
+        declared = facts.flow.access_token
         try:
-            grant = decide_access(
+            return access_grant_for_run(
                 session.connection(),
-                Account(pair.service_account_id, pair.service_account, is_composite=True),
-                composite_scope(declared.scopes, pair.user_id),
-                [declared.resource] if declared.resource else [],
+                facts.pair,
+                declared.scopes,
+                declared.resource,
                 issuer=self._node.mint.issuer,
-                project_id=facts.project.id,
-                now=now,
+                project=facts.project.path,
+                run_id=facts.run_id,
             )
         except GrantRefused as refusal:
             raise InvalidInput(f"access_token: {refusal.cause}") from None
-        return replace(grant, project=facts.project.path, run_id=facts.run_id)
 
     def _note(self, **names: list[str]) -> None:
         with self._node.database.writing_connection() as connection:
@@ -251,8 +251,10 @@ class _Execution:
                 cancelled=asked_to_stop,
             )
         finally:
-            show(stream.close())
-            log.store()
+            rest = stream.close()
+            log.write(rest)
+            log.store()  # before it is shown: whoever reads along may be gone
+            self._output(rest)
 
     def _is_cancelled(self) -> bool:
         self._beat()

@@ -37,6 +37,7 @@ class RunFacts:
             service_account=self.pair.service_account_id,
             user=self.pair.user_id,
             delegation=self.pair.delegation_id,
+            delegation_expires_at=self.pair.delegation_expires_at,
             project=self.project.path,
             run=self.run_id,
         )

@@ -8,15 +8,13 @@ from sqlalchemy.orm import Session
 
 from app.clock import Clock
 from app.db import Database
-from app.errors import Denied, InvalidInput, Refusal
+from app.errors import InvalidInput, Refusal
 from app.flows.configuration import Flow, parse
 from app.flows.configurations import newest
 from app.flows.models import ConfigurationVersion, Run, RunInput, RunState
+from app.flows.parties import parties_of
 from app.identity.accounts import find_service_account, find_user
-from app.identity.composite import Composite, act_for
-from app.identity.models import Project, ServiceAccount, User
-from app.identity.policy import Allowed, decide
-from app.identity.policy import Denied as PolicyDenied
+from app.identity.models import Project
 from app.identity.projects import find_project
 from app.ledger.actions import AuditAction, Outcome
 from app.ledger.record import Actor, record
@@ -37,26 +35,14 @@ class StartRequest:
     source: str
 
 
-@dataclass(frozen=True)
-class _Parties:
-    project: Project
-    user: User
-    account: ServiceAccount
-
-
 def start(database: Database, clock: Clock, request: StartRequest, by: Actor) -> int:
     """Saves a pending run and returns its number; a refusal is in the ledger and saves nothing."""
     now = clock()
     known: dict[str, str] = {}
     try:
+        wanted = _read(database, request, known)
         with database.writing() as session:
-            user = find_user(session, request.user)
-            known["user"] = user_principal(user.id)
-            account = find_service_account(session, request.service_account)
-            known["service_account"] = service_account_principal(account.id)
-            project = find_project(session, request.project)
-            known["project"] = project.path
-            return _save(session, _Parties(project, user, account), request, by, now)
+            return _save(session, wanted, request, by, now)
     except Refusal as refusal:
         event = by.did(
             AuditAction.RUN_CREATE, now, outcome=Outcome.DENIED, detail={"cause": str(refusal)}, **known
@@ -66,87 +52,64 @@ def start(database: Database, clock: Clock, request: StartRequest, by: Actor) ->
         raise
 
 
-def pair_for(
-    session: Session, project: Project, user: User, account: ServiceAccount, now: datetime
-) -> Composite:
-    """The pair as it is now, or ``Denied`` in words: accounts alive, delegation live."""
-    if not account.is_composite:
-        raise Denied(f"{account.name} acts in its own name; a flow needs a composite service account")
-    if account.principal.disabled_at is not None:
-        raise Denied(f"the service account {account.name} is disabled")
-    pair = act_for(
-        session.connection(),
-        service_account_id=account.id,
-        service_account=account.name,
-        user_id=user.id,
-        scopes=(),
-        project_id=project.id,
-        now=now,
-    )
-    if isinstance(pair, PolicyDenied):
-        raise Denied(f"{account.name} may not act for {user.login} in {project.path}: {pair.reason}")
-    return pair
+@dataclass(frozen=True)
+class _Wanted:
+    user_id: int
+    service_account_id: int
+    project: Project
+    version: ConfigurationVersion
+    flow: Flow
+    inputs: Mapping[str, str]
 
 
-def roles_for(session: Session, project: Project, pair: Composite) -> Allowed:
-    """The roles of both, if both may start flows here."""
-    decision = decide(
-        session,
-        "flow.start",
-        project_id=project.id,
-        user_id=pair.user_id,
-        service_account_id=pair.service_account_id,
-    )
-    if isinstance(decision, PolicyDenied):
-        raise Denied(f"{pair.service_account} for {pair.user_login} in {project.path}: {decision.reason}")
-    return decision
+def _read(database: Database, request: StartRequest, known: dict[str, str]) -> _Wanted:
+    """Who and what is meant; ``known`` gathers the parties for the ledger as they are found.
 
-
-def _save(session: Session, parties: _Parties, request: StartRequest, by: Actor, now: datetime) -> int:
-    pair = pair_for(session, parties.project, parties.user, parties.account, now)
-    roles_for(session, parties.project, pair)
-    version = newest(session, parties.project)
+    Outside the writing transaction: a large configuration takes long enough to parse to be felt by others.
+    """
+    with database.reading() as session:
+        user = find_user(session, request.user)
+        known["user"] = user_principal(user.id)
+        account = find_service_account(session, request.service_account)
+        known["service_account"] = service_account_principal(account.id)
+        project = find_project(session, request.project)
+        known["project"] = project.path
+        version = newest(session, project)
     flow = parse(version.body).flow(request.flow)
-    inputs = _checked_inputs(flow, request.inputs)
-    run = _run(parties, pair, version, flow, request, now)
-    session.add(run)
-    session.flush()
-    session.add_all(RunInput(run_id=run.id, name=name, value=value) for name, value in inputs.items())
-    event = by.did(
-        AuditAction.RUN_CREATE,
-        now,
-        user=user_principal(pair.user_id),
-        service_account=service_account_principal(pair.service_account_id),
-        project=parties.project.path,
-        run=run.id,
-        detail={"flow": flow.name, "config_sha": version.sha256, "delegation": pair.delegation_id},
-    )
-    record(session, event)
-    return run.id
+    return _Wanted(user.id, account.id, project, version, flow, _checked_inputs(flow, request.inputs))
 
 
-def _run(
-    parties: _Parties,
-    pair: Composite,
-    version: ConfigurationVersion,
-    flow: Flow,
-    request: StartRequest,
-    now: datetime,
-) -> Run:
-    return Run(
+def _save(session: Session, wanted: _Wanted, request: StartRequest, by: Actor, now: datetime) -> int:
+    project, flow = wanted.project, wanted.flow
+    pair, _ = parties_of(session, project, wanted.user_id, wanted.service_account_id, flow, now)
+    run = Run(
         state=RunState.PENDING,
-        project=parties.project,
-        configuration_id=version.id,
+        project_id=project.id,
+        configuration_id=wanted.version.id,
         flow=flow.name,
         source=request.source,
-        user=parties.user,
-        service_account=parties.account,
+        user_id=pair.user_id,
+        service_account_id=pair.service_account_id,
         delegation_id=pair.delegation_id,
         id_tokens=[],
         secrets=[],
         created_at=now,
         heartbeat_at=now,
     )
+    session.add(run)
+    session.flush()
+    session.add_all(RunInput(run_id=run.id, name=name, value=value) for name, value in wanted.inputs.items())
+    event = by.did(
+        AuditAction.RUN_CREATE,
+        now,
+        user=user_principal(pair.user_id),
+        service_account=service_account_principal(pair.service_account_id),
+        project=project.path,
+        run=run.id,
+        detail={"flow": flow.name, "config_sha": wanted.version.sha256, "delegation": pair.delegation_id},
+    )
+    record(session, event)
+    return run.id
 
 
 def _checked_inputs(flow: Flow, given: Mapping[str, str]) -> dict[str, str]:

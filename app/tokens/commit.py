@@ -4,13 +4,24 @@ A commit is a value: what to write and what must be true. Here one transaction t
 that takes many in one transaction can do so without asking anybody else.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    bindparam,
+    insert,
+    literal_column,
+    select,
+    true,
+)
+from sqlalchemy.orm import aliased
 
 from app.errors import Overtaken
 from app.identity.credentials import note_use
@@ -41,15 +52,43 @@ class Commit:
     """The secret whose use is to be noted."""
 
 
-_ALIVE: Mapping[str, ColumnElement[bool]] = {
-    "user": (Principal.id == bindparam("user")) & Principal.disabled_at.is_(None),
-    "service_account": (Principal.id == bindparam("service_account")) & Principal.disabled_at.is_(None),
-    "delegation": (Delegation.id == bindparam("delegation"))
-    & Delegation.revoked_at.is_(None)
-    & (Delegation.expires_at > bindparam("at")),
-    "client_secret": (ClientSecret.id == bindparam("client_secret")) & ClientSecret.revoked_at.is_(None),
-    "kid": (SigningKey.kid == bindparam("kid")) & SigningKey.state.in_((KeyState.ACTIVE, KeyState.RETIRED)),
+def merged(commits: Sequence[Commit]) -> Commit:
+    """Commits that hang on the same conditions, as one."""
+    first = commits[0]
+    if any(each.conditions != first.conditions for each in commits):
+        raise ValueError("commits with different conditions cannot be merged")
+    return replace(
+        first,
+        tokens=tuple(token for each in commits for token in each.tokens),
+        events=tuple(event for each in commits for event in each.events),
+    )
+
+
+_USER, _ACCOUNT = aliased(Principal), aliased(Principal)
+_ALIVE: Mapping[str, tuple[Any, ColumnElement[bool]]] = {
+    "kid": (
+        SigningKey,
+        (SigningKey.kid == bindparam("kid")) & SigningKey.state.in_((KeyState.ACTIVE, KeyState.RETIRED)),
+    ),
+    "user": (_USER, (_USER.id == bindparam("user")) & _USER.disabled_at.is_(None)),
+    "service_account": (
+        _ACCOUNT,
+        (_ACCOUNT.id == bindparam("service_account")) & _ACCOUNT.disabled_at.is_(None),
+    ),
+    "delegation": (
+        Delegation,
+        (Delegation.id == bindparam("delegation"))
+        & Delegation.revoked_at.is_(None)
+        & (Delegation.expires_at > bindparam("at")),
+    ),
+    "client_secret": (
+        ClientSecret,
+        (ClientSecret.id == bindparam("client_secret"))
+        & ClientSecret.revoked_at.is_(None)
+        & (ClientSecret.expires_at.is_(None) | (ClientSecret.expires_at > bindparam("at"))),
+    ),
 }
+"""By condition: the table whose row must be there, and what makes it alive."""
 
 
 _INSERT = insert(IssuedToken.__table__)  # type: ignore[arg-type]  # declared as what all tables have in common
@@ -66,12 +105,20 @@ def commit(connection: Connection, proposed: Commit) -> None:
 
 def _check(connection: Connection, conditions: Conditions, at: datetime) -> None:
     wanted = {name: value for name, value in vars(conditions).items() if value is not None}
-    row = connection.execute(_question(tuple(wanted)), wanted | {"at": at}).one()
-    if dead := [name for name, alive in zip(wanted, row, strict=True) if not alive]:
+    values = wanted | {"at": at}
+    if connection.execute(_all_alive(tuple(wanted)), values).first() is None:
+        alive = {name: connection.execute(_all_alive((name,)), values).first() for name in wanted}
+        dead = [name for name, row in alive.items() if row is None]
         raise Overtaken(f"no longer valid: {', '.join(dead)}")
 
 
 @cache
-def _question(names: tuple[str, ...]) -> Select[*tuple[bool, ...]]:
-    """One round trip that answers, name by name, whether it is still alive."""
-    return select(*(exists().where(_ALIVE[name]).label(f"{name}_alive") for name in names))
+def _all_alive(names: tuple[str, ...]) -> Select[int]:
+    """One row if all are alive. Where writers run side by side (PostgreSQL), the rows are held until the
+    commit: whoever would disable or revoke one of them waits, and is then told of a token that was there.
+    """
+    first, *others = (_ALIVE[name] for name in names)
+    query = select(literal_column("1", Integer)).select_from(first[0])
+    for table, _ in others:
+        query = query.join(table, true())
+    return query.where(first[1], *(alive for _, alive in others)).with_for_update(read=True)

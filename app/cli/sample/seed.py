@@ -42,9 +42,11 @@ def sample(here: Installation) -> None:
             delegations.grant(
                 session, user, account, scopes=None, project=None, expires_at=expires_at, by=by, now=now
             )
+        stored = _stored(session, project)
+    if stored is None:
         body = Path(__file__).with_name("agent-config.yml").read_bytes()
-        if _stored(session, project) != body:
-            configurations.store(session, project, body, by=by, now=now)
+        parts = here.components
+        configurations.store(parts.database, parts.clock, PROJECT, body, by)
 
 
 def point_to_vault(here: Installation, address: str) -> None:
