@@ -3,11 +3,12 @@
 import logging
 import os
 import secrets
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 
 from app.clock import Clock, system_clock
-from app.db import Database, sqlite_url
+from app.db import AT_LEISURE, Database, Patience, sqlite_url
 from app.flows.execution import Executions
 from app.flows.executors.account import check_boundary
 from app.flows.executors.local import LocalExecutor
@@ -33,9 +34,12 @@ def make_home(settings: Settings) -> None:
 class Components:
     """Built on first use, so that a command pays for what it needs."""
 
-    def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock = system_clock, patience: Patience = AT_LEISURE
+    ) -> None:
         self.settings = settings
         self.clock = clock
+        self.patience = patience
 
     def prepare(self, by: Actor) -> None:
         """What a first start needs and any later one leaves alone: the schema, and signing keys."""
@@ -46,7 +50,7 @@ class Components:
     @cached_property
     def database(self) -> Database:
         url = self.settings.database_url
-        return Database(url.reveal() if url else sqlite_url(self.settings.home_dir))
+        return Database(url.reveal() if url else sqlite_url(self.settings.home_dir), self.patience)
 
     @cached_property
     def keyring(self) -> Keyring:
@@ -85,15 +89,23 @@ class Components:
         user = self.settings.local_executor_user
         if user is None:
             needed = "steps need an account of their own behind https: set COUNTERSIGN_LOCAL_EXECUTOR_USER"
-            return None if self.settings.on_loopback else needed
-        own = (path for path in self.settings.home_dir.iterdir() if path.is_file())
-        private = [self.settings.keys_dir, Path("/proc/self/environ"), *own]
-        readable = check_boundary(user, [path for path in private if path.exists()])
+            return needed if self.settings.production else None
+        private = dict.fromkeys(path.absolute() for path in self._private_paths() if path.exists())
+        readable = check_boundary(user, [*private])
         return f"the account {user} can read {', '.join(readable)}: take that away" if readable else None
+
+    def _private_paths(self) -> Iterator[Path]:
+        """What steps must not reach: keys, secrets in files, the database, our environment."""
+        yield self.settings.keys_dir
+        yield from self.settings.secret_files
+        yield from (path for path in self.settings.home_dir.glob("*") if path.is_file())
+        if self.database.is_sqlite:
+            yield from (Path(f"{self.database.url.database}{end}") for end in ("", "-wal", "-shm"))
+        yield Path(f"/proc/{os.getpid()}/environ")
 
     def _generated(self, name: str) -> Secret:
         """A development secret, made once and kept; processes that start together end with the same one."""
-        if not self.settings.on_loopback:
+        if self.settings.production:
             raise AssertionError(f"{name} must come from the settings behind an https issuer")
         path = self.settings.home_dir / name
         if not path.exists():

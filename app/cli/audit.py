@@ -9,8 +9,7 @@ import click
 import orjson
 
 from app import representation as shapes
-from app.cli.console import Commands, Installation, installation, json_option, show_all
-from app.clock import parse_duration
+from app.cli.console import NUMBER, Commands, Installation, duration, installation, json_option, show_all
 from app.identity.accounts import find_service_account, find_user
 from app.ledger import search
 from app.ledger.models import AuditRow
@@ -28,7 +27,7 @@ def audit() -> None:
 def _filters(command: click.decorators.FC) -> click.decorators.FC:
     for option in (
         click.option("--since", help="A time such as 2026-11-22T10:00:00Z, or a duration such as 24h."),
-        click.option("--run", "run_id", type=int),
+        click.option("--run", "run_id", metavar="ID", type=NUMBER),
         click.option("--service-account", "account"),
         click.option("--user", "login"),
     ):
@@ -52,13 +51,9 @@ def _filter(
 
 def _moment(here: Installation, text: str) -> datetime:
     try:
-        return here.now - parse_duration(text)
-    except ValueError:
-        pass
-    try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise click.UsageError("--since is a time such as 2026-11-22T10:00:00Z, or 24h") from None
+        return here.now - duration("--since (a time such as 2026-11-22T10:00:00Z, or 24h)", text)
     if moment.tzinfo is None:
         raise click.UsageError("--since needs a zone: end it with Z")
     return moment
@@ -83,23 +78,18 @@ def list_events(
     show_all(rows, columns, "nothing has happened that matches", as_json=as_json)
 
 
-@audit.command("export")
-@_filters
-@click.option("--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True)
-def export(login: str | None, account: str | None, run_id: int | None, since: str | None, form: str) -> None:
-    """Write every matching event to stdout, the oldest first.
+def _write_json(rows: Iterator[shapes.Shape]) -> None:
+    """One array, streamed."""
+    before = b"["
+    for row in rows:
+        click.echo(before + orjson.dumps(row), nl=False)
+        before = b",\n"
+    click.echo("[]" if before == b"[" else "]")
 
-    Example: countersign audit export --format csv > audit.csv
-    """
-    with installation() as here:
-        wanted = _filter(here, login, account, run_id, since)
-        with here.reading() as session:
-            rows = (shapes.audit_event(row) for row in search.oldest_first(session, wanted))
-            if form == "jsonl":
-                for row in rows:
-                    click.echo(orjson.dumps(row))
-            else:
-                _write_csv(rows)
+
+def _write_jsonl(rows: Iterator[shapes.Shape]) -> None:
+    for row in rows:
+        click.echo(orjson.dumps(row))
 
 
 def _write_csv(rows: Iterator[shapes.Shape]) -> None:
@@ -119,3 +109,22 @@ def _spreadsheet_safe(value: object) -> object:
         if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
         else value
     )
+
+
+_FORMATS = {"jsonl": _write_jsonl, "json": _write_json, "csv": _write_csv}
+
+
+@audit.command("export")
+@_filters
+@click.option("--format", "form", type=click.Choice(_FORMATS), default="jsonl", show_default=True)
+@click.option("--json", "form", flag_value="json", help="The same as --format json: one array.")
+def export(login: str | None, account: str | None, run_id: int | None, since: str | None, form: str) -> None:
+    """Write every matching event to stdout, the oldest first.
+
+    Example: countersign audit export --format csv > audit.csv
+    """
+    with installation() as here:
+        wanted = _filter(here, login, account, run_id, since)
+        with here.reading() as session:
+            rows = (shapes.audit_event(row) for row in search.oldest_first(session, wanted))
+            _FORMATS[form](rows)

@@ -8,7 +8,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from app import representation as shapes
-from app.cli.console import Commands, Refused, installation, json_option, show, show_all
+from app.cli.console import Commands, Refused, fields, installation, json_option, show, show_all
 from app.clock import timestamp
 from app.identity.accounts import find_service_account, find_user
 from app.protocol.principals import user_principal
@@ -96,5 +96,5 @@ def inspect(file: TextIO, as_json: bool) -> None:
             raise Refused(f"not a token that this issuer has signed: {type(error).__name__}") from None
         expired = decoded.claims["exp"] <= timestamp(here.now)
     shape = {"header": decoded.header, "claims": decoded.claims, "expired": expired}
-    lines = [f"{name:22} {value}" for name, value in (decoded.header | decoded.claims).items()]
-    show(shape, "\n".join([*lines, "expired" if expired else "alive"]), as_json=as_json)
+    lines = fields(decoded.header | decoded.claims)
+    show(shape, f"{lines}\n{'expired' if expired else 'alive'}", as_json=as_json)

@@ -40,6 +40,7 @@ class Client:
 def create_client_secret(
     session: Session, account: ServiceAccount, *, expires_at: datetime | None, by: Actor, now: datetime
 ) -> tuple[ClientSecret, Secret]:
+    _refuse_past(expires_at, now)
     value, sha256 = _generate(CLIENT_SECRET_PREFIX)
     row = ClientSecret(service_account_id=account.id, sha256=sha256, created_at=now, expires_at=expires_at)
     session.add(row)
@@ -70,6 +71,7 @@ def create_personal_access_token(
 ) -> tuple[PersonalAccessToken, Secret]:
     if not scopes or not set(scopes) <= SCOPES:
         raise InvalidInput(f"scope: use one or more of {', '.join(sorted(SCOPES))}")
+    _refuse_past(expires_at, now)
     value, sha256 = _generate(PERSONAL_ACCESS_TOKEN_PREFIX)
     row = PersonalAccessToken(
         user_id=user.id, sha256=sha256, scopes=sorted(set(scopes)), created_at=now, expires_at=expires_at
@@ -137,6 +139,11 @@ def note_use(connection: Connection, client_secret_id: int, now: datetime) -> No
 def generate_run_token() -> tuple[Secret, str]:
     """A run's own bearer token, and what is stored of it."""
     return _generate("csrun_")
+
+
+def _refuse_past(expires_at: datetime | None, now: datetime) -> None:
+    if expires_at is not None and expires_at <= now:
+        raise InvalidInput("expires: does not lie in the future")
 
 
 def _generate(prefix: str) -> tuple[Secret, str]:

@@ -6,8 +6,10 @@ descriptions repeat what was sent and its DEBUG log shows whole tokens, so neith
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cached_property
+from threading import Lock
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
@@ -16,14 +18,15 @@ from authlib.integrations.flask_oauth2.requests import FlaskOAuth2Request
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import OAuth2Request
 from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
+from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 from flask import Request
 from flask import request as flask_request
 from sqlalchemy import Connection
-from werkzeug.datastructures import Authorization
+from werkzeug.datastructures import Authorization, MultiDict
 
 from app.identity.credentials import Client, authenticate_client
 from app.ledger.actions import AuditAction, Outcome
-from app.ledger.record import Actor, record
+from app.ledger.record import Actor, AuditEvent, record
 from app.protocol.oauth_errors import OAuthError
 from app.protocol.principals import parse_client_id, service_account_principal
 from app.secret import Secret
@@ -33,19 +36,80 @@ from app.tokens.mint import Mint
 logging.getLogger("authlib").setLevel(logging.WARNING)
 
 _FORM = "application/x-www-form-urlencoded"
+_MINUTE = timedelta(minutes=1)
+_KINDS = 100
 
 
 class TokenError(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
-    """An RFC 6749 §5.2 answer in fixed words."""
+    """An RFC 6749 §5.2 answer in fixed words; ``cause`` goes to the ledger, ``None`` if it is there."""
 
-    def __init__(self, refusal: OAuthError) -> None:
+    def __init__(self, refusal: OAuthError, cause: str | None) -> None:
         super().__init__(description=refusal.description, status_code=refusal.status, error=refusal.code)
+        self.cause = cause
 
     def get_headers(self) -> list[tuple[str, str]]:
         headers: list[tuple[str, str]] = super().get_headers()
         if self.status_code == OAuthError.INVALID_CLIENT.status:
             headers.append(("WWW-Authenticate", 'Basic realm="countersign", charset="UTF-8"'))
         return headers
+
+
+@dataclass(frozen=True)
+class _Stranger:
+    """A kind of refusal of a request that has proved no identity; ``client_id`` is what it claims."""
+
+    error: str
+    cause: str
+    client_id: str
+
+    def told(self, now: datetime, request_id: str | None = None, **more: object) -> AuditEvent:
+        failed_to_prove = self.error == OAuthError.INVALID_CLIENT.code
+        action = AuditAction.CLIENT_AUTHENTICATE if failed_to_prove else AuditAction.ACCESS_TOKEN_ISSUE
+        by = Actor(name="anonymous", request_id=request_id)
+        return by.did(action, now, outcome=Outcome.DENIED, detail=vars(self) | more)
+
+
+class _Strangers:
+    """What the ledger is told of strangers, so that none can make it grow at will.
+
+    The first of a kind has its row at once. Its repeats within the minute are counted in this process, and
+    one row tells their number at the first token request after it; a process that ends before takes the
+    number with it. A minute knows 100 client ids and causes; all further ids count as one.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._began: datetime | None = None
+        self._repeats: dict[_Stranger, int] = {}
+
+    def is_news(self, stranger: _Stranger, now: datetime) -> bool:
+        with self._lock:
+            self._began = self._began or now
+            if stranger not in self._repeats and len(self._repeats) >= _KINDS:
+                stranger = replace(stranger, client_id="others")
+            self._repeats[stranger] = self._repeats.get(stranger, -1) + 1
+            return self._repeats[stranger] == 0
+
+    def repeated(self, now: datetime) -> dict[_Stranger, int]:
+        """How often each kind came again, when the minute is over; then forgotten."""
+        with self._lock:
+            if self._began is None or abs(now - self._began) < _MINUTE:
+                return {}
+            over, self._began, self._repeats = self._repeats, None, {}
+        return {stranger: count for stranger, count in over.items() if count}
+
+
+class _TokenRequest(FlaskOAuth2Request):  # type: ignore[misc]  # Authlib has no types
+    """Its form is without empty parameters: they are as if omitted (RFC 6749 §3.2)."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self.payload = BasicOAuth2Payload(self.form)
+
+    @cached_property
+    def form(self) -> MultiDict[str, str]:
+        given = self._request.form.items(multi=True)
+        return MultiDict((name, value) for name, value in given if value)
 
 
 class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
@@ -55,6 +119,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
         super().__init__()
         self.mint = mint
         self.request_id = request_id
+        self._strangers = _Strangers()
         self.register_grant(ClientCredentials)
 
     def create_oauth2_request(self, request: object) -> OAuth2Request:  # noqa: ARG002 - Authlib's signature
@@ -62,20 +127,31 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
         and Authlib refuses what looks like plain http to it.
         """
         address = {"wsgi.url_scheme": "https", "HTTP_HOST": urlsplit(self.mint.issuer).netloc}
-        return FlaskOAuth2Request(Request(flask_request.environ | address))
+        return _TokenRequest(Request(flask_request.environ | address))
 
     def get_token_grant(self, request: OAuth2Request) -> BaseGrant:
         check_form(request)
         try:
             return super().get_token_grant(request)
         except OAuth2Error:
-            raise TokenError(OAuthError.UNSUPPORTED_GRANT_TYPE) from None
+            raise TokenError(
+                OAuthError.UNSUPPORTED_GRANT_TYPE, "a grant type that is not supported"
+            ) from None
 
     def create_token_response(self, request: OAuth2Request | None = None) -> Any:
+        """Authlib's walk, with one door for refusals: each is in the ledger before it is answered."""
+        request = self.create_oauth2_request(request)
+        now = self.mint.clock()
+        self._record(
+            *(each.told(now, repeated=count) for each, count in self._strangers.repeated(now).items())
+        )
         try:
-            return super().create_token_response(request)
-        except TokenError as error:  # from get_token_grant, which Authlib does not guard
-            return self.handle_error_response(None, error)
+            grant = self.get_token_grant(request)
+            grant.validate_token_request()
+            return self.handle_response(*grant.create_token_response())
+        except TokenError as error:
+            self._record_stranger(request, error)
+            return self.handle_error_response(request, error)
 
     def get_error_uri(self, request: OAuth2Request | None, error: OAuth2Error) -> None:
         """None: the documentation is not at a fixed address."""
@@ -89,21 +165,23 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
             with self.mint.database.reading_connection() as connection:
                 if client := authenticate_client(connection, number, Secret(client_secret), now):
                     return client
-        self._record_stranger(client_id if number else "malformed", now)
-        raise TokenError(OAuthError.INVALID_CLIENT)
-
-    def _record_stranger(self, client_id: str, now: datetime) -> None:
-        event = Actor(name="anonymous", request_id=self.request_id()).did(
-            AuditAction.CLIENT_AUTHENTICATE,
-            now,
-            outcome=Outcome.DENIED,
-            detail={
-                "client_id": client_id,
-                "cause": "unknown client, wrong or dead secret, or disabled account",
-            },
+        raise TokenError(
+            OAuthError.INVALID_CLIENT, "unknown client, wrong or dead secret, or disabled account"
         )
-        with self.mint.database.writing_connection() as connection:
-            record(connection, event)
+
+    def _record_stranger(self, request: OAuth2Request, error: TokenError) -> None:
+        if error.cause is None:
+            return
+        claimed, _ = _claimed_credentials(request)
+        stranger = _Stranger(error.error, error.cause, claimed if parse_client_id(claimed) else "malformed")
+        now = self.mint.clock()
+        if self._strangers.is_news(stranger, now):
+            self._record(stranger.told(now, self.request_id()))
+
+    def _record(self, *events: AuditEvent) -> None:
+        if events:
+            with self.mint.database.writing_connection() as connection:
+                record(connection, *events)
 
 
 class ClientCredentials(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib has no types
@@ -121,7 +199,7 @@ class ClientCredentials(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  #
         try:
             signed = mint.access_token(lambda connection, now: self._decide(client, connection, now), actor)
         except GrantRefused as refusal:
-            raise TokenError(refusal.error) from None
+            raise TokenError(refusal.error, cause=None) from None
         return 200, signed.answer(), self.TOKEN_RESPONSE_HEADER
 
     def _decide(self, client: Client, connection: Connection, now: datetime) -> AccessGrant:
@@ -139,21 +217,35 @@ class ClientCredentials(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  #
 
 def check_form(request: OAuth2Request) -> None:
     """A form body alone, each parameter once; only ``resource`` may repeat (RFC 6749 §3.2, RFC 8707 §2)."""
+    form = request.form
     content_type = (request.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
-    repeated = [name for name, values in request.form.lists() if len(values) > 1 and name != "resource"]
-    if content_type != _FORM or repeated or request.args or not request.form.get("grant_type"):
-        raise TokenError(OAuthError.INVALID_REQUEST)
+    faults = {
+        "not a form": content_type != _FORM,
+        "parameters in the query": bool(request.args),
+        "no grant type": "grant_type" not in form,
+        "a repeated parameter": any(len(each) > 1 for name, each in form.lists() if name != "resource"),
+        "a NUL character": any("\0" in value for values in form.listvalues() for value in values),
+    }
+    if cause := next((fault for fault, holds in faults.items() if holds), None):
+        raise TokenError(OAuthError.INVALID_REQUEST, cause)
 
 
 def _credentials(request: OAuth2Request) -> tuple[str, str]:
     form = request.form
+    client_id, client_secret = _claimed_credentials(request)
+    by_header = "Authorization" in request.headers
+    if by_header and ("client_secret" in form or form.get("client_id", client_id) != client_id):
+        raise TokenError(OAuthError.INVALID_REQUEST, "two ways of authentication at once")
+    return client_id, client_secret
+
+
+def _claimed_credentials(request: OAuth2Request) -> tuple[str, str]:
+    """Client id and secret of the header, if there is one, else of the form; empty what is not there."""
     if "Authorization" not in request.headers:
-        return form.get("client_id", ""), form.get("client_secret", "")
+        return request.form.get("client_id", ""), request.form.get("client_secret", "")
     header: str = request.headers["Authorization"]
     basic = Authorization.from_header(header) if header.isascii() else None  # Werkzeug raises on the rest
     client_id, client_secret = (
         unquote_plus((basic and basic.get(part)) or "") for part in ("username", "password")
     )
-    if "client_secret" in form or form.get("client_id", client_id) != client_id:
-        raise TokenError(OAuthError.INVALID_REQUEST)
     return client_id, client_secret

@@ -164,12 +164,13 @@ def crashing(installation: Installation) -> Iterator[Callable[..., list[str]]]:
         process.stdin.close()
 
 
-def test_a_mint_killed_between_any_two_instructions(sample_flow, moments):
+def test_a_mint_killed_between_any_two_instructions(sample_flow, moments, record_property):
     received: set[str] = set()
     with crashing(sample_flow.installation) as crash:
         for _ in range(MINT_KILLS):
             environment = sample_flow.installation.environment
-            received |= set(crash("mint", moments.uniform(0, 0.05), environment, account=3, user=1))
+            received |= set(crash("mint", moments.uniform(0, 0.1), environment))
+    record_property("tokens received", len(received))
     assert received
     assert_whole(sample_flow, received)
 
@@ -196,7 +197,9 @@ def test_a_run_killed_between_any_two_instructions(sample_flow, moments):
     }
     assert received
     assert_whole(sample_flow, received)
-    minted = dict(sample_flow.rows("SELECT run_id, count(*) FROM issued_tokens GROUP BY run_id"))
+    minted = dict(
+        sample_flow.rows("SELECT run_id, count(*) FROM issued_tokens WHERE run_id > 0 GROUP BY run_id")
+    )
     assert set(minted.values()) == {3}
     untold = (
         "SELECT id FROM runs WHERE NOT EXISTS (SELECT 1 FROM audit_events"

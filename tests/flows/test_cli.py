@@ -194,8 +194,15 @@ def test_every_help_has_an_example_of_that_command(shared_flow, path):
     assert " ".join(path) in example[1]
 
 
-WITHOUT_JSON = {("serve",), ("try",), ("audit", "export")}
-"""Two that print no data, and one whose `--format` says what it prints."""
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_an_example_is_in_one_piece_on_the_narrowest_terminal(shared_flow, path):
+    documented = [line for line in ALL[path].help.splitlines() if line.startswith("Example: ")]
+    shown = [line.strip() for line in shared_flow.cli(*path, "--help").stdout.splitlines()]
+    assert [line for line in shown if line.startswith("Example: ")] == documented
+
+
+WITHOUT_JSON = {("serve",), ("try",)}
+"""They print no data."""
 
 
 @pytest.mark.parametrize("path", sorted(LEAVES.keys() - WITHOUT_JSON), ids=" ".join)
@@ -285,6 +292,9 @@ WRONGLY_USED = [
     "audit export --format xml",
     "run show first",
     "serve --bind 8000",
+    "serve --bind 127.0.0.1:0",
+    "serve --bind 127.0.0.1:65536",
+    "serve --bind 127.0.0.1:http",
 ]
 
 
@@ -371,6 +381,8 @@ def test_an_export_is_the_ledger_the_oldest_first(ledger):
     every = ledger.events("--limit", "1000")[::-1]
     lines = ledger.cli("audit", "export").stdout.splitlines()
     assert [json.loads(line) for line in lines] == every
+    assert ledger.cli("audit", "export", json=True).data == every
+    assert ledger.cli("audit", "export", "--since", "0s", json=True).data == []
     some = ledger.cli("audit", "export", "--run", "2").stdout.splitlines()
     assert [json.loads(line)["run"] for line in some] == [2] * len(some)
 

@@ -1,18 +1,24 @@
 """A run's life: its states, its log, and that nothing of it outlives its end, whoever brings that about."""
 
+import json
+import signal
 import subprocess
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from app import worker
+from app.cli import flows
 from app.clock import system_clock
+from app.flows import log
+from app.flows.runs import ABANDONED_AFTER
 from app.settings import Settings
 from app.wiring import Components
 from tests.support.family import alive_with
-from tests.support.sample_flow import PROJECT, SampleFlow
+from tests.support.sample_flow import FLOW, PROJECT, SampleFlow
 from tests.support.server import command
 
 LINGER = 'touch "$OUT/running"; sleep 300 & sleep 301'
@@ -112,9 +118,9 @@ def test_killing_who_executes_a_run_kills_its_steps_and_housekeeping_ends_it(sam
         until(lambda: not steps_of(sample_flow))
     assert newest(sample_flow)["state"] == "running"
     assert list((sample_flow.installation.folder / "var/runs").iterdir())
-    keep_house(sample_flow, later=timedelta(seconds=10))
+    keep_house(sample_flow, later=ABANDONED_AFTER / 2)
     assert newest(sample_flow)["state"] == "running"
-    keep_house(sample_flow, later=timedelta(seconds=120))
+    keep_house(sample_flow, later=2 * ABANDONED_AFTER)
     run = newest(sample_flow)
     assert (run["state"], run["reason"]) == ("failed", "the process that executed it is gone")
     assert transitions(sample_flow, run["id"])[-1] == ("finish", "failed")
@@ -134,7 +140,7 @@ def test_housekeeping_leaves_a_run_alone_that_is_executed(sample_flow):
     sample_flow.configure_flow(LINGER)
     with sample_flow.starting() as process:
         until((sample_flow.out / "running").exists)
-        keep_house(sample_flow, later=timedelta(seconds=50))
+        keep_house(sample_flow, later=ABANDONED_AFTER / 2)
         assert process.poll() is None
         assert newest(sample_flow)["state"] == "running"
         assert steps_of(sample_flow)
@@ -145,7 +151,7 @@ def test_a_run_that_somebody_else_has_ended_stops(sample_flow):
     sample_flow.configure_flow(LINGER)
     with sample_flow.starting() as process:
         until((sample_flow.out / "running").exists)
-        keep_house(sample_flow, later=timedelta(minutes=5))
+        keep_house(sample_flow, later=2 * ABANDONED_AFTER)
         assert newest(sample_flow)["state"] == "failed"
         assert process.wait(30) == 1
     assert not steps_of(sample_flow)
@@ -182,6 +188,72 @@ def test_a_long_log_is_whole_and_in_order(sample_flow):
     assert len(chunks) > 1
     ends = [offset + length for offset, length in chunks]
     assert [offset for offset, _ in chunks] == [0, *ends[:-1]]
+
+
+def test_a_log_is_stored_up_to_a_limit_and_the_run_goes_on(sample_flow, monkeypatch):
+    monkeypatch.setattr(log, "LARGEST_LOG", 100_000)
+    sample_flow.configure_flow("seq 1 200000", "echo done")
+    finished = sample_flow.start()
+    said = "".join(f"{number}\n" for number in range(1, 200_001)) + "done\n"
+    assert finished.data["state"] == "succeeded"
+    assert finished.stderr.startswith(said)
+    stored = sample_flow.cli("run", "log", str(finished.data["id"])).stdout
+    assert stored[:100_000] == said[:100_000]
+    assert stored[100_000:] == (
+        "\n[countersign: the log has reached 50 MB; the run goes on, the rest is not stored]\n"
+    )
+
+
+def started(sample_flow: SampleFlow, *options: str) -> subprocess.Popen[str]:
+    pair = ("--user", "alice", "--service-account", "duo")
+    return subprocess.Popen(
+        [*command(), "flow", "start", FLOW, "--project", PROJECT, *pair, *options],
+        env=sample_flow.installation.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_run_goes_on_when_nobody_reads_its_log(sample_flow):
+    """`countersign flow start … | head -1`"""
+    sample_flow.configure_flow(
+        "echo one", 'until test -e "$OUT/go"; do sleep 0.1; done', "seq 1 50000", "echo end"
+    )
+    with started(sample_flow) as process:
+        assert process.stdout.readline() == "one\n"
+        process.stdout.close()
+        (sample_flow.out / "go").touch()
+        assert process.wait(30) == 0, process.stderr.read()
+    run = newest(sample_flow)
+    assert run["state"] == "succeeded"
+    assert sample_flow.cli("run", "log", str(run["id"])).stdout.endswith("\n50000\nend\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_interrupted_prints_that_it_is_cancelled(sample_flow, number):
+    sample_flow.configure_flow(LINGER)
+    with started(sample_flow, "--json") as process:
+        until((sample_flow.out / "running").exists)
+        process.send_signal(number)
+        printed, told = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert json.loads(printed) == newest(sample_flow)
+    assert newest(sample_flow)["state"] == "cancelled"
+    assert "Traceback" not in told
+    assert not steps_of(sample_flow)
+
+
+def test_a_log_whose_following_is_interrupted_is_printed_so_far(sample_flow, monkeypatch):
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    sample_flow.configure_flow("echo begun", LINGER)
+    with sample_flow.starting():
+        until(lambda: sample_flow.count("run_log_chunks"))
+        monkeypatch.setattr(flows, "time", SimpleNamespace(sleep=interrupt))
+        followed = sample_flow.cli("run", "log", "1", "--follow", json=True, exit_code=1)
+    assert followed.data == {"id": 1, "log": "begun\n"}
 
 
 def test_the_newest_run_is_listed_first(sample_flow):
@@ -246,14 +318,14 @@ def let_delegation_expire(flow):
 
 
 REFUSED = [
-    (remove_human, "the human is no member of the project"),
-    (demote_human, "the human is reporter in the project; flow.start needs developer"),
-    (remove_account, "the service account is no member of the project"),
-    (demote_account, "the service account is guest in the project; flow.start needs developer"),
-    (disable_human, "user:1 is disabled"),
-    (disable_account, "the service account duo is disabled"),
+    (remove_human, "human: alice is no member in acme/webapp"),
+    (demote_human, "human: alice is reporter in acme/webapp; flow.start needs developer"),
+    (remove_account, "service_account: duo is no member in acme/webapp"),
+    (demote_account, "service_account: duo is guest in acme/webapp; flow.start needs developer"),
+    (disable_human, "active: alice is disabled"),
+    (disable_account, "active: duo is disabled"),
     (revoke_delegation, "the delegation was revoked"),
-    (delegate_for_another_project, "for another project"),
+    (delegate_for_another_project, "delegation: the delegation is for one project, and not for this"),
     (let_delegation_expire, "the delegation has expired"),
 ]
 
@@ -283,7 +355,7 @@ def test_an_account_that_acts_in_its_own_name_runs_no_flow(sample_flow):
     sample_flow.cli("service-account", "create", "robot", "--not-composite")
     sample_flow.configure_flow("true")
     refused = sample_flow.start(account="robot", exit_code=1)
-    assert "acts in its own name; a flow needs a composite service account" in refused.stderr
+    assert "service_account: robot acts in its own name, for no human" in refused.stderr
 
 
 def test_signing_that_fails_never_lets_a_run_start_without_its_tokens(sample_flow):
@@ -298,17 +370,29 @@ def test_signing_that_fails_never_lets_a_run_start_without_its_tokens(sample_flo
     assert sample_flow.count("issued_tokens") == 0
 
 
-def test_behind_https_no_step_runs_without_an_account_of_its_own(sample_flow):
-    sample_flow.configure_flow('touch "$OUT/ran"')
+def behind_https(sample_flow: SampleFlow) -> None:
     sample_flow.installation.environment.update(
         COUNTERSIGN_ISSUER="https://issuer.example",
         COUNTERSIGN_KEYS_PASSPHRASE=(sample_flow.installation.folder / "var/keys-passphrase").read_text(),
         COUNTERSIGN_SECRET_KEY="0123456789abcdef0123456789abcdef",
     )
+
+
+def test_behind_https_no_step_runs_without_an_account_of_its_own(sample_flow):
+    sample_flow.configure_flow('touch "$OUT/ran"')
+    behind_https(sample_flow)
     failed = sample_flow.start(exit_code=1)
     assert "set COUNTERSIGN_LOCAL_EXECUTOR_USER" in failed.data["reason"]
     assert not (sample_flow.out / "ran").exists()
     assert sample_flow.count("issued_tokens") == 0
+
+
+def test_a_host_that_only_serves_tokens_has_no_fault(sample_flow):
+    behind_https(sample_flow)
+    checked = sample_flow.cli("doctor", json=True)
+    assert {row["check"]: row["fault"] for row in checked.data}["local runs"] is None
+    assert "no flow runs on this host: " in checked.stderr
+    assert "set COUNTERSIGN_LOCAL_EXECUTOR_USER" in checked.stderr
 
 
 def test_every_token_of_a_run_has_its_row_and_its_ledger_row(sample_flow):

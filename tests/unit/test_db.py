@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Column, MetaData, Table, delete, insert, select, text
+from sqlalchemy import Column, MetaData, Table, delete, insert, make_url, select, text
 from sqlalchemy.exc import OperationalError, StatementError
 
-from app.db import Database, UtcTime
+from app.db import IN_A_REQUEST, Database, UtcTime
 from app.identity import accounts, projects
 from app.identity.models import Principal, ServiceAccount, User
 from app.ledger.models import AuditRow
@@ -82,19 +82,24 @@ class TestATransaction:
             before = reading.execute(text("SELECT count(*) FROM audit_events")).scalar_one()
             with components.database.writing() as session:
                 accounts.create_user(session, "alice", "a@example.com", is_admin=False, by=OPERATOR, now=NOW)
-            if components.database.is_sqlite:
-                assert reading.execute(text("SELECT count(*) FROM audit_events")).scalar_one() == before
+            assert reading.execute(text("SELECT count(*) FROM audit_events")).scalar_one() == before
 
 
 class TestSqlite:
     @pytest.mark.parametrize(
         ("pragma", "value"),
-        [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 10_000)],
+        [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 2_000)],
     )
     def test_is_opened_for_durability(self, components, pragma, value):
         for connecting in (components.database.reading_connection, components.database.writing_connection):
             with connecting() as connection:
                 assert connection.execute(text(f"PRAGMA {pragma}")).scalar_one() == value
+
+    def test_waits_longer_for_the_command_line_and_the_worker(self, components):
+        at_leisure = Database(str(components.database.url))
+        with at_leisure.reading_connection() as connection:
+            assert connection.execute(text("PRAGMA busy_timeout")).scalar_one() == 10_000
+        at_leisure.dispose()
 
     def test_refuses_a_row_that_refers_to_nothing(self, components):
         with (
@@ -171,6 +176,46 @@ class TestANumber:
             session.delete(first)
         with components.database.writing() as session:
             assert projects.create_project(session, "acme/two", by=OPERATOR, now=NOW).id > number
+
+
+class TestPostgresql:
+    @staticmethod
+    def limits(url, *patience):
+        database = Database(url, *patience)
+        with database.reading_connection() as connection:
+            names = ("lock_timeout", "statement_timeout")
+            found = tuple(connection.execute(text(f"SHOW {name}")).scalar_one() for name in names)
+        database.dispose()
+        return found
+
+    def test_keeps_no_request_waiting(self, postgresql_url):
+        assert self.limits(postgresql_url, IN_A_REQUEST) == ("2s", "5s")
+
+    def test_lets_an_export_take_its_time(self, postgresql_url):
+        assert self.limits(postgresql_url) == ("10s", "0")
+
+    def test_obeys_what_the_url_says_itself(self, postgresql_url):
+        url = make_url(postgresql_url).update_query_dict({"options": "-c statement_timeout=7s"})
+        shown = url.render_as_string(hide_password=False)
+        assert self.limits(shown, IN_A_REQUEST) == ("2s", "7s")
+
+    def test_a_migration_is_not_cut_short(self, postgresql_url, monkeypatch):
+        seen = {}
+
+        def look(config, revision):
+            for name in ("lock_timeout", "statement_timeout"):
+                seen[name] = config.attributes["connection"].execute(text(f"SHOW {name}")).scalar_one()
+
+        monkeypatch.setattr("alembic.command.upgrade", look)
+        Database(postgresql_url, IN_A_REQUEST).upgrade()
+        assert seen == {"lock_timeout": "0", "statement_timeout": "0"}
+
+
+@on_every_database
+def test_an_error_does_not_show_what_was_to_be_written(components):
+    with pytest.raises(StatementError) as failed, components.database.writing_connection() as connection:
+        connection.execute(text("INSERT INTO nowhere VALUES (:value)"), {"value": "canary-of-a-secret"})
+    assert "canary" not in str(failed.value)
 
 
 def test_a_password_in_the_url_is_not_shown():

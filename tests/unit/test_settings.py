@@ -1,5 +1,6 @@
 """Settings: each in its place, all faults at once, nothing secret shown."""
 
+import os
 from contextlib import suppress
 from datetime import timedelta
 from ipaddress import ip_network
@@ -9,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.errors import InvalidInput
+from app.flows.outbound import Outbound
 from app.secret import Secret
 from app.settings import PREFIX, Settings, SettingsError, declared
 from app.wiring import Components
@@ -57,7 +60,7 @@ def test_each_is_read():
         TRUSTED_PROXIES="10.0.0.0/8, 2001:db8::/32,",
         AUDIENCES="registered",
         OUTBOUND_ALLOW="vault.internal, 10.1.0.0/16",
-        LOCAL_EXECUTOR_USER="steps",
+        LOCAL_EXECUTOR_USER="nobody",
         KEY_PUBLISH_LEAD="30m",
         KEY_ROTATION_PERIOD="30d",
         JWKS_MAX_AGE="5m",
@@ -71,7 +74,7 @@ def test_each_is_read():
     assert settings.database_url == Secret("postgresql+psycopg://u:p@h/n")
     assert settings.trusted_proxies == (ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"))
     assert settings.outbound_allow == ("vault.internal", "10.1.0.0/16")
-    assert settings.local_executor_user == "steps"
+    assert settings.local_executor_user == "nobody"
     assert settings.key_publish_lead == timedelta(minutes=30)
     assert settings.id_token_ttl == timedelta(seconds=90)
     assert settings.web_workers == 4
@@ -93,9 +96,24 @@ def test_each_is_read():
         ("KEY_PUBLISH_LEAD", "a day", "duration"),
         ("KEY_PUBLISH_LEAD", "0s", "between 1s and 30d"),
         ("JWKS_MAX_AGE", "25h", "between 0s and 24h"),
+        ("OUTBOUND_ALLOW", "vault.internal, https://vault", "host names and networks"),
+        ("OUTBOUND_ALLOW", "10.0.0.0/33", "host names and networks"),
+        ("OUTBOUND_ALLOW", "*.internal", "host names and networks"),
+        ("LOCAL_EXECUTOR_USER", "no-such-account", "account of this machine"),
+        ("DATABASE_URL", "var/countersign.sqlite3", "is not a URL"),
+        ("DATABASE_URL", "postgresql+psycopg://u:p@h:port/n", "is not a URL"),
+        ("DATABASE_URL", "postgresql+psycopg2://u:p@h/n", "begins with postgresql+psycopg: or sqlite:"),
+        ("DATABASE_URL", "postgres://u:p@h/n", "begins with"),
+        ("DATABASE_URL", "mysql://u:p@h/n", "begins with"),
+        ("DATABASE_URL", "sqlite+aiosqlite:///file", "begins with"),
+        ("DATABASE_URL", "sqlite://", "names a file"),
+        ("DATABASE_URL", "sqlite:///:memory:", "names a file"),
+        ("DATABASE_URL", "sqlite://host/file", "names a file"),
+        ("DATABASE_URL", "sqlite:///file:name?uri=true", "names a file"),
+        ("DATABASE_URL", "sqlite:////file?mode=ro", "names a file"),
         ("ACCESS_TOKEN_TTL", "59s", "between 1m and 1h"),
         ("ACCESS_TOKEN_TTL", "61m", "between 1m and 1h"),
-        ("ID_TOKEN_TTL", "999999999d1d", "calendar"),
+        ("ID_TOKEN_TTL", "36501d", "longer than 36500d"),
         ("ID_TOKEN_TTL", "", "duration"),
         ("WEB_WORKERS", "0", "from 1 to 999"),
         ("WEB_WORKERS", "٤", "from 1 to 999"),
@@ -106,6 +124,31 @@ def test_a_value_that_cannot_be_right_is_named_and_explained(name, value, reason
     [fault] = faults(**{name: value})
     assert fault.startswith(f"{PREFIX}{name} ")
     assert reason in fault
+
+
+@pytest.mark.parametrize("given", ["postgresql", "postgresql+psycopg"])
+def test_postgresql_is_spoken_to_by_psycopg(given):
+    url = read(DATABASE_URL=f"{given}://u:p%40ss@h:5433/n?sslmode=verify-full").database_url
+    assert url == Secret("postgresql+psycopg://u:p%40ss@h:5433/n?sslmode=verify-full")
+
+
+@pytest.mark.parametrize("given", ["sqlite:////srv/x.sqlite3", "sqlite+pysqlite:///relative.sqlite3"])
+def test_sqlite_is_a_file(given):
+    assert read(DATABASE_URL=given).database_url == Secret(given)
+
+
+@given(
+    st.text("abz019.-_:/*x\u00e4", min_size=1, max_size=12)
+    | st.sampled_from(["a" * 64, "a." * 126 + "bc", "a." * 127 + "a", "0x7f.1", "1.2.3", "::1", "fc00::/7"])
+)
+def test_what_may_be_fetched_from_is_checked_as_it_will_be_read(entry):
+    def taken(read_it):
+        try:
+            return bool(read_it())
+        except (SettingsError, InvalidInput):
+            return False
+
+    assert taken(lambda: read(OUTBOUND_ALLOW=entry)) == taken(lambda: Outbound([entry], allow_loopback=False))
 
 
 def test_all_faults_are_told_at_once():
@@ -119,6 +162,19 @@ def test_all_faults_are_told_at_once():
 class TestAnHttpsIssuer:
     def test_is_served_when_it_has_all_it_demands(self):
         assert not read(**PRODUCTION).on_loopback
+        assert read(**PRODUCTION).production
+
+    def test_is_production_on_this_machine_too(self):
+        local = PRODUCTION | {"ISSUER": "https://localhost:8443"}
+        assert read(**local).production
+        assert not read().production
+        assert [fault.split()[0] for fault in faults(ISSUER="https://localhost:8443")] == [
+            "COUNTERSIGN_KEYS_PASSPHRASE",
+            "COUNTERSIGN_SECRET_KEY",
+        ]
+        refused = Components(read(**local)).why_no_local_runs()
+        assert refused
+        assert "set COUNTERSIGN_LOCAL_EXECUTOR_USER" in refused
 
     def test_demands_all_at_once(self):
         found = faults(
@@ -166,6 +222,11 @@ class TestAnHttpsIssuer:
         else:
             assert read(**given)
 
+    def test_refuses_it_wherever_its_url_says(self, mounted):
+        mounted("nfs4")
+        [fault] = faults(**PRODUCTION | {"DATABASE_URL": "sqlite:////srv/share/countersign.sqlite3"})
+        assert fault.startswith("COUNTERSIGN_DATABASE_URL is on a network disk")
+
     def test_keeps_postgresql_whatever_the_disk(self, mounted):
         mounted("nfs")
         assert read(**PRODUCTION, HOME_DIR="/srv/share/countersign")
@@ -195,9 +256,16 @@ class TestASecretFromAFile:
     @pytest.mark.parametrize("name", SECRETS)
     @pytest.mark.parametrize("end", ["", "\n"])
     def test_is_its_content_but_for_one_newline(self, name, end, tmp_path):
-        (tmp_path / "secret").write_text(f" {COOKIE_KEY} {end}")
+        content = f"sqlite:///{COOKIE_KEY} "
+        (tmp_path / "secret").write_text(content + end)
         settings = read(**{f"{name}_FILE": str(tmp_path / "secret")})
-        assert getattr(settings, name.lower()) == Secret(f" {COOKIE_KEY} ")
+        assert getattr(settings, name.lower()) == Secret(content)
+
+    def test_is_remembered_as_what_steps_must_not_read(self, tmp_path):
+        file = tmp_path / "secret"
+        file.write_text(COOKIE_KEY)
+        assert read(SECRET_KEY_FILE=str(file)).secret_files == (file,)
+        assert read().secret_files == ()
 
     def test_is_not_given_twice(self, tmp_path):
         [fault] = faults(SECRET_KEY=COOKIE_KEY, SECRET_KEY_FILE=str(tmp_path / "absent"))
@@ -291,3 +359,48 @@ class TestATrialsSecrets:
     def test_leave_nothing_else_behind(self, tmp_path):
         assert Components(read(HOME_DIR=str(tmp_path / "var"))).secret_key
         assert [file.name for file in (tmp_path / "var").iterdir()] == ["secret-key"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another account")
+class TestTheAccountThatStepsRunAs:
+    """Must reach neither keys nor secrets nor the database, wherever they are."""
+
+    @pytest.fixture
+    def folder(self, tmp_path):
+        for passed in (tmp_path, *tmp_path.parents):
+            if passed.owner() == "root" and passed != Path("/") and passed.stat().st_mode & 0o1000 == 0:
+                passed.chmod(0o711)
+        for name in ("home", "keys", "db"):
+            (tmp_path / name).mkdir(0o711)
+        return tmp_path
+
+    def refusal(self, folder, **settings):
+        own = {"HOME_DIR": str(folder / "home"), "KEYS_DIR": str(folder / "keys")}
+        return Components(read(LOCAL_EXECUTOR_USER="nobody", **own | settings)).why_no_local_runs()
+
+    def test_is_taken_when_it_reaches_nothing(self, folder):
+        assert self.refusal(folder) is None
+
+    @pytest.mark.parametrize("name", ["elsewhere.sqlite3", "elsewhere.sqlite3-wal", "elsewhere.sqlite3-shm"])
+    def test_reads_no_database_wherever_it_is(self, folder, name):
+        (folder / "db" / name).touch(0o644)
+        refused = self.refusal(folder, DATABASE_URL=f"sqlite:///{folder}/db/elsewhere.sqlite3")
+        assert f"can read {folder / 'db' / name}: take that away" in refused
+
+    def test_reads_no_secret_that_settings_came_from(self, folder):
+        (folder / "passphrase").write_text(PASSPHRASE)
+        (folder / "passphrase").chmod(0o644)
+        assert str(folder / "passphrase") in self.refusal(
+            folder, KEYS_PASSPHRASE_FILE=str(folder / "passphrase")
+        )
+
+    def test_reads_no_key_by_a_relative_path_either(self, folder, monkeypatch):
+        (folder / "keys" / "kid.pem").touch(0o644)
+        monkeypatch.chdir(folder)
+        assert str(folder / "keys" / "kid.pem") in self.refusal(folder, KEYS_DIR="./keys")
+
+    def test_is_asked_about_this_processs_environment(self, folder, monkeypatch):
+        asked = []
+        monkeypatch.setattr("app.wiring.check_boundary", lambda _, paths: asked.extend(paths) or [])
+        assert self.refusal(folder) is None
+        assert Path(f"/proc/{os.getpid()}/environ") in asked

@@ -5,8 +5,9 @@ import re
 
 import pytest
 
+from app.factory import create_app
 from app.identity.permissions import SCOPES
-from tests.support.components import ISSUER, TOKEN, ManualClock, claims_of, installed
+from tests.support.components import ISSUER, TOKEN, ManualClock, claims_of, installed, settings_for
 
 OPENID = "/.well-known/openid-configuration"
 OAUTH = "/.well-known/oauth-authorization-server"
@@ -199,6 +200,24 @@ def test_they_answer_from_memory_when_the_database_is_gone(prepared, tmp_path):
             file.unlink()
         assert http.get("/readyz").status_code == 503
         assert {path: http.get(path).data for path in DOCUMENTS} == before
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_without_keys_they_are_asked_for_again_later(prepared, tmp_path, path):
+    with installed(prepared, tmp_path, ManualClock()) as app:
+        (tmp_path / "keys").rename(tmp_path / "away")
+        without = app.test_client().get(path)
+        (tmp_path / "away").rename(tmp_path / "keys")
+        assert app.test_client().get(path).status_code == 200
+    assert (without.status_code, without.data) == (503, b"")
+    assert without.headers["Retry-After"] == "2"
+    assert without.headers["Cache-Control"] == "no-store"
+
+
+def test_without_a_database_they_are_asked_for_again_later(tmp_path):
+    (tmp_path / "var").mkdir()
+    app = create_app(settings_for(tmp_path, f"postgresql://x@/none?host={tmp_path}"), ManualClock())
+    assert {app.test_client().get(path).status_code for path in DOCUMENTS} == {503}
 
 
 def test_a_query_changes_nothing(http):

@@ -63,7 +63,6 @@ REFUSALS = {
     "no number": Refused("user:", NOT_A_NUMBER),
     "a number without end": Refused("user:" + "7" * 400, NOT_A_NUMBER),
     "a newline after it": Refused("user:{alice}\n", NOT_A_NUMBER),
-    "a NUL after it": Refused("user:{alice}\0", NOT_A_NUMBER),
     "two humans": Refused("user:{alice} user:{bob}", "more than one user: scope"),
     "the same human twice": Refused("user:{alice} user:{alice}", "a scope is repeated"),
     "an upper-case prefix": Refused("User:{alice}", UNKNOWN),

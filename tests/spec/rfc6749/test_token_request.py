@@ -54,9 +54,7 @@ def test_percent_encoding_in_basic_is_decoded(shared_world):
     "extra",
     [
         pytest.param({"client_secret": "anything"}, id="another secret"),
-        pytest.param({"client_secret": ""}, id="an empty one"),
         pytest.param({"client_id": "sa_999"}, id="another client id"),
-        pytest.param({"client_id": ""}, id="an empty client id"),
     ],
 )
 @pytest.mark.spec("RFC 6749", "2.3", "A client uses one authentication method in a request.")
@@ -113,19 +111,87 @@ def test_a_client_id_however_large_is_a_stranger(world, number):
     refused(world.ask(authorization=basic(f"sa_{number}", "secret")), 401, "invalid_client")
 
 
-def test_a_stranger_is_told_nothing_and_told_of_in_the_ledger(shared_world):
-    absent = shared_world.ask(authorization=basic("sa_999", "secret"), scope="api")
-    wrong = shared_world.ask(authorization=basic(shared_world.client_id, "secret"), scope="api")
+def test_a_stranger_is_told_nothing_and_told_of_in_the_ledger(world):
+    absent = world.ask(authorization=basic("sa_999", "secret"), scope="api")
+    wrong = world.ask(authorization=basic(world.client_id, "secret"), scope="api")
     assert absent.data == wrong.data
-    for answer, client_id in ((absent, "sa_999"), (wrong, shared_world.client_id)):
-        event = shared_world.in_ledger(answer)
+    for answer, client_id in ((absent, "sa_999"), (wrong, world.client_id)):
+        event = world.in_ledger(answer)
         assert (event.action, event.outcome) == ("identity:client:authenticate", "denied")
         assert (event.actor, event.detail["client_id"]) == ("anonymous", client_id)
 
 
-def test_what_a_stranger_sent_is_not_kept(shared_world):
-    answer = shared_world.ask(authorization=basic("cssa_a-secret-in-the-wrong-place", "x"))
-    assert "wrong-place" not in repr(vars(shared_world.in_ledger(answer)))
+def test_what_a_stranger_sent_is_not_kept(world):
+    answer = world.ask(authorization=basic("cssa_a-secret-in-the-wrong-place", "x"))
+    assert "wrong-place" not in repr(vars(world.in_ledger(answer)))
+
+
+@pytest.mark.parametrize(
+    ("form", "error", "cause"),
+    [
+        ({"grant_type": "password"}, "unsupported_grant_type", "a grant type that is not supported"),
+        ({"scope": ["api", "api"]}, "invalid_request", "a repeated parameter"),
+        ({"client_secret": "x"}, "invalid_request", "two ways of authentication at once"),
+        ({"scope": "api\0"}, "invalid_request", "a NUL character"),
+    ],
+)
+def test_a_request_that_is_no_such_request_is_in_the_ledger_too(world, form, error, cause):
+    event = world.in_ledger(world.ask(**form))
+    assert (event.action, event.outcome, event.actor) == ("tokens:access_token:issue", "denied", "anonymous")
+    assert event.detail == {"error": error, "cause": cause, "client_id": world.client_id}
+
+
+class TestWhoFailsOverAndOver:
+    """Cannot make the ledger grow at will: the first time is told at once, the others as their number."""
+
+    def fail(self, world, *client_ids):
+        for client_id in client_ids:
+            refused(world.ask(authorization=basic(client_id, "wrong")), 401, "invalid_client")
+
+    def rows(self, world):
+        told = world.events("identity:client:authenticate")[::-1]
+        return [(row.detail["client_id"], row.detail.get("repeated")) for row in told]
+
+    def test_has_one_row_and_then_a_count(self, world):
+        self.fail(world, "sa_999", "sa_999", "sa_998", "sa_999")
+        assert self.rows(world) == [("sa_999", None), ("sa_998", None)]
+        world.clock.advance(minutes=1)
+        claims_of(world.ask(scope=world.scope))
+        assert self.rows(world)[2:] == [("sa_999", 2)]
+
+    def test_has_a_row_again_in_the_next_minute(self, world):
+        self.fail(world, "sa_999")
+        world.clock.advance(minutes=1)
+        self.fail(world, "sa_999", "sa_999")
+        assert self.rows(world) == [("sa_999", None)] * 2
+
+    def test_is_one_of_many_under_many_names(self, world):
+        self.fail(world, *(f"sa_{number}" for number in range(1000, 1130)))
+        assert len(self.rows(world)) == 101
+        world.clock.advance(minutes=1)
+        claims_of(world.ask(scope=world.scope))
+        assert self.rows(world)[101:] == [("others", 29)]
+
+
+@pytest.mark.spec("RFC 6749", "3.2", "Parameters without a value are treated as if omitted.")
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"resource": ""},
+        {"client_secret": ""},
+        {"client_id": ""},
+        {"resource": ["", ""]},
+        {"unknown": ["", ""]},
+    ],
+)
+def test_an_empty_parameter_is_as_if_omitted(shared_world, form):
+    claims_of(shared_world.ask(scope=shared_world.scope, **form))
+
+
+@pytest.mark.parametrize("form", [{"scope": ["", "api user:%d"]}, {"grant_type": ["", "client_credentials"]}])
+def test_an_empty_parameter_beside_a_full_one_is_no_repetition(shared_world, form):
+    filled = {name: [each.replace("%d", str(shared_world.alice)) for each in form[name]] for name in form}
+    claims_of(shared_world.ask(**({"scope": shared_world.scope} | filled)))
 
 
 @pytest.mark.spec("RFC 6749", "3.2", "Parameters are not sent more than once.")

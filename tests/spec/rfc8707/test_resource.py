@@ -55,10 +55,8 @@ def test_the_default_is_our_own_api(open_world, form):
         "https://vault.acme.example",
         ISSUER,
         "sa_1",
-        "",
         "x" * 5000,
         "http://[",
-        "ä\0",
     ],
 )
 @pytest.mark.spec("RFC 8707", "2", "A resource that is unknown, malformed or not allowed is invalid_target.")

@@ -1,5 +1,7 @@
 """The commands for users, service accounts, delegations, members and audiences: shapes and refusals."""
 
+import os
+import pwd
 from datetime import datetime, timedelta
 
 import pytest
@@ -83,13 +85,13 @@ REFUSALS = {
     "service-account create duo": "duo is taken",
     "service-account secret create nobody": "there is no service account",
     "service-account secret revoke duo 4711": "has no secret 4711",
-    "service-account secret revoke duo 100000000000000000000": "larger than any",
+    "service-account secret revoke duo 9223372036854775807": "has no secret",
+    "service-account secret create duo --expires 0s": "does not lie in the future",
     "user token create alice --scope everything": "use one or more of api",
-    "user token create alice --scope api --expires 9999999d": "larger than any",
-    "user token revoke 100000000000000000000": "larger than any",
+    "user token create alice --scope api --expires 0s": "does not lie in the future",
+    "user token revoke 9223372036854775807": "there is no personal access token",
     "delegation grant --user nobody --service-account duo": "there is no user",
     "delegation grant --user alice --service-account duo --expires 0s": "in the past",
-    "delegation grant --user alice --service-account duo --expires 999999999d": "larger than any",
     "delegation grant --user alice --service-account duo --project acme/none": "there is no project",
     "delegation revoke 4711": "there is no delegation 4711",
     "member add acme/webapp alice --role developer": "user:LOGIN or service_account:NAME",
@@ -97,8 +99,7 @@ REFUSALS = {
     "audience add sa_7 --kind verifier": "reserved",
     "audience add https://a.example --kind api --alg ES256": "RS256 alone",
     "audience remove https://a.example": "no such audience",
-    "audit list --since 9999999d": "larger than any",
-    "token issue --service-account duo --scope api": "exactly one user: scope",
+    "token issue --service-account duo --scope api": "there is no human to act for",
 }
 
 
@@ -121,12 +122,33 @@ def test_a_refusal_is_exit_1_with_its_reason_on_stderr_alone(command, line):
         "member add acme/webapp user:alice --role admin",
         "audience add https://a.example --kind other",
         "service-account secret revoke duo first",
+        "service-account secret revoke duo 0",
+        "service-account secret revoke duo 100000000000000000000",
+        "user token revoke 9223372036854775808",
+        "user token create alice --scope api --expires 36501d",
+        "delegation grant --user alice --service-account duo --expires 999999999d",
+        "audit list --since 9999999d",
+        "audit list --run 9223372036854775808",
     ],
 )
 def test_a_wrong_usage_is_exit_2(command, line):
     refused = command(*line.split(), exit_code=2)
     assert refused.stdout == ""
     assert "Usage:" in refused.stderr
+
+
+def test_an_argument_that_is_no_text_is_a_wrong_usage(command):
+    refused = command("project", "variable", "set", "acme/webapp", "A=\udcff", exit_code=2)
+    assert "is not text in UTF-8" in refused.stderr
+
+
+def test_the_ledger_names_the_login_of_the_process_whatever_its_environment_says(tmp_path):
+    installation = Installation(tmp_path)
+    installation.environment |= dict.fromkeys(("LOGNAME", "USER", "LNAME", "USERNAME"), "mallory")
+    installation.invoke("init")
+    installation.invoke("project", "create", "acme/webapp")
+    [newest] = installation.invoke("audit", "list", "--limit", "1", json=True).data
+    assert newest["actor"] == f"operator:{pwd.getpwuid(os.getuid()).pw_name}"
 
 
 def test_before_init_every_command_says_what_to_do(tmp_path):

@@ -11,25 +11,27 @@ def test_alive(shared_world):
 
 def test_ready(shared_world):
     answer = shared_world.http.get("/readyz")
-    assert (answer.status_code, answer.get_json()) == (200, {"ready": True, "faults": {}})
+    assert (answer.status_code, answer.get_json()) == (200, {"ready": True, "faults": []})
 
 
-def test_not_ready_without_its_keys(prepared, tmp_path):
+def test_not_ready_without_its_keys(prepared, tmp_path, caplog):
+    """A stranger reads which check failed; the log says which file."""
     with installed(prepared, tmp_path, ManualClock()) as app:
         for file in (tmp_path / "keys").glob("*.pem"):
             file.unlink()
         answer = app.test_client().get("/readyz")
     assert answer.status_code == 503
-    assert list(answer.get_json()["faults"]) == ["signing key"]
-    assert "restore it from a backup" in answer.get_json()["faults"]["signing key"]
+    assert answer.get_json() == {"ready": False, "faults": ["signing key"]}
+    assert "restore it from a backup" in caplog.text
 
 
-def test_not_ready_before_it_is_migrated(prepared, tmp_path):
+def test_not_ready_before_it_is_migrated(prepared, tmp_path, caplog):
     with installed(prepared, tmp_path, ManualClock()) as app:
         app.extensions["countersign"].database.downgrade("base")
         answer = app.test_client().get("/readyz")
     assert answer.status_code == 503
-    assert "countersign db upgrade" in answer.get_json()["faults"]["database"]
+    assert answer.get_json()["faults"] == ["database", "signing key"]
+    assert "countersign db upgrade" in caplog.text
 
 
 def test_requests_are_counted_by_endpoint_and_status(shared_world):
@@ -39,6 +41,14 @@ def test_requests_are_counted_by_endpoint_and_status(shared_world):
     assert 'countersign_http_requests_total{endpoint="health.healthz",method="GET",status="200"}' in counted
     assert 'countersign_http_requests_total{endpoint="none",method="GET",status="404"}' in counted
     assert "no/such" not in counted
+
+
+def test_a_method_of_a_strangers_own_is_not_a_series_of_its_own(shared_world):
+    for method in ("BREW", "X" * 100):
+        shared_world.http.open("/healthz", method=method)
+    counted = shared_world.http.get("/metrics").text
+    assert 'endpoint="none",method="other",status="405"' in counted
+    assert "BREW" not in counted
 
 
 @pytest.mark.parametrize(("path", "status"), [("/healthz", 200), ("/nowhere", 404), ("/oauth/token", 405)])
@@ -53,7 +63,7 @@ def test_each_answer_is_kept_from_caches_frames_and_sniffers(shared_world, path,
 
 
 def test_behind_https_browsers_are_held_to_it(prepared, tmp_path):
-    with installed(prepared, tmp_path, ManualClock(), ISSUER="https://id.example.com") as app:
+    with installed(prepared, tmp_path, ManualClock(), ISSUER="https://localhost:8443") as app:
         assert app.test_client().get("/healthz").headers["Strict-Transport-Security"] == "max-age=63072000"
 
 

@@ -1,6 +1,7 @@
 """Users, service accounts, their credentials, projects and members; each change told in the ledger."""
 
 import re
+from datetime import timedelta
 
 import pytest
 
@@ -10,7 +11,7 @@ from app.ledger.models import AuditRow
 from tests.support.components import NOW, OPERATOR
 
 BY_NOW = {"by": OPERATOR, "now": NOW}
-GOOD_NAMES = ["a", "alice", "alice.b", "a_b", "a-b", "0", "a" * 63]
+GOOD_NAMES = ["a", "alice", "alice.b", "a_b", "a-b", "0a", "a" * 63, "sa_x", "sa_0"]
 BAD_NAMES = ["", "Alice", ".a", "-a", "_a", "a b", "a/b", "a:b", "ä", "a\n", "a" * 64, "a@b", "\u0661"]
 GOOD_PATHS = ["a/b", "acme/webapp", "acme/team/webapp", "a.b/c_d", "a" * 49 + "/" + "b" * 50]
 BAD_PATHS = [
@@ -49,6 +50,13 @@ class TestAName:
         with pytest.raises(InvalidInput, match="name: use"):
             accounts.create_service_account(session, name, is_composite=True, **BY_NOW)
         assert told(session) == []
+
+    @pytest.mark.parametrize("name", ["0", "42", "sa_3"])
+    def test_is_never_what_a_number_or_a_client_id_looks_like(self, session, name):
+        with pytest.raises(InvalidInput, match=r"login: .* reads as a number or a client id: choose"):
+            accounts.create_user(session, name, "a@example.com", is_admin=False, **BY_NOW)
+        with pytest.raises(InvalidInput, match=r"name: .* reads as a number or a client id: choose"):
+            accounts.create_service_account(session, name, is_composite=True, **BY_NOW)
 
     def test_that_is_taken_is_refused(self, components):
         with components.database.writing() as session:
@@ -132,6 +140,16 @@ class TestASecret:
         assert (
             credentials.revoke_client_secret(session, duo, row.id, by=OPERATOR, now=later).revoked_at == NOW
         )
+
+
+@pytest.mark.parametrize("ago", [timedelta(), timedelta(seconds=1)])
+def test_no_credential_is_born_expired(session, ago):
+    alice = accounts.create_user(session, "alice", "a@example.com", is_admin=False, **BY_NOW)
+    duo = accounts.create_service_account(session, "duo", is_composite=True, **BY_NOW)
+    with pytest.raises(InvalidInput, match="expires: does not lie in the future"):
+        credentials.create_personal_access_token(session, alice, ["api"], expires_at=NOW - ago, **BY_NOW)
+    with pytest.raises(InvalidInput, match="expires: does not lie in the future"):
+        credentials.create_client_secret(session, duo, expires_at=NOW - ago, **BY_NOW)
 
 
 class TestAPersonalAccessToken:

@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from sqlalchemy import insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import insert, select, text
+from sqlalchemy.exc import IntegrityError, OperationalError
 
+from app.doctor import all_checks
 from app.ledger.models import AuditRow
 from app.secret import Secret
 from app.signing.keyring import Keyring
@@ -152,6 +153,43 @@ def test_a_key_that_is_not_saved_is_not_published(components, tmp_path):
         fresh.keyring.ensure_keys(OPERATOR)
     assert rows(fresh) == []
     fresh.database.dispose()
+
+
+def test_a_start_that_fails_leaves_no_private_key_behind(tmp_path):
+    (tmp_path / "var").mkdir()
+    fresh = Components(settings_for(tmp_path), ManualClock())
+    fresh.database.upgrade()
+    with fresh.database.writing_connection() as connection:
+        connection.execute(text("DROP TABLE audit_events"))
+    with pytest.raises(OperationalError):
+        fresh.keyring.ensure_keys(OPERATOR)
+    assert files(tmp_path) == []
+    fresh.database.dispose()
+
+
+def test_a_private_key_that_no_row_knows_is_named(components, tmp_path):
+    def fault():
+        checks = all_checks(components.database, components.keyring, tmp_path / "keys", lambda: None)
+        return {check.name: check.fault for check in checks}["unknown keys"]
+
+    assert fault() is None
+    (tmp_path / "keys" / "orphan.pem").touch()
+    assert "orphan.pem" in fault()
+
+
+def test_the_jwks_has_one_order(components):
+    """Both keys of a first start were published in the same instant."""
+    kids = [key["kid"] for key in components.keyring.current().public_jwks]
+    assert kids == sorted(kids)
+
+
+def test_a_file_that_may_not_be_read_is_a_fault_that_is_worded(components, tmp_path):
+    kid = components.keyring.current().active.kid
+    file = tmp_path / "keys" / f"{kid}.pem"
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(KeystoreError, match="cannot be read"):
+        started(tmp_path).current()
 
 
 class TestThePrivateHalf:

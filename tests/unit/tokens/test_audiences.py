@@ -8,7 +8,7 @@ from app.errors import Conflict, InvalidInput, NotFound
 from app.identity import projects
 from app.ledger.models import AuditRow
 from app.tokens import audiences
-from app.tokens.audiences import AudienceKind, canonical, check_text, refuse_verifier
+from app.tokens.audiences import AudienceKind, canonical, refuse_verifier
 from tests.support.components import ISSUER, NOW, OPERATOR
 
 API, VERIFIER = AudienceKind.API, AudienceKind.VERIFIER
@@ -34,26 +34,6 @@ def test_the_form_in_which_they_are_compared(uri, expected):
 @given(st.text(max_size=40) | st.text("htps:/[]@a.B", max_size=30))
 def test_any_text_has_one_canonical_form(text):
     assert canonical(canonical(text)) == canonical(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("", "empty"),
-        ("a" * 256, "longer than 255"),
-        ("a b", "printable ASCII"),
-        ("a\n", "printable ASCII"),
-        ("ä", "printable ASCII"),
-        ("a\x7f", "printable ASCII"),
-    ],
-)
-def test_a_text_that_no_verifier_takes(text, reason):
-    assert reason in check_text(text)
-
-
-@pytest.mark.parametrize("text", ["a", "a" * 255, "sts.amazonaws.com", "https://x/~!"])
-def test_a_text_that_every_verifier_takes(text):
-    assert check_text(text) is None
 
 
 RESERVED = [
