@@ -6,20 +6,20 @@ import secrets
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.clock import Clock, system_clock
 from app.db import AT_LEISURE, Database, Patience, sqlite_url
-from app.flows.execution import Executions
-from app.flows.executors.account import check_boundary
-from app.flows.executors.local import LocalExecutor
-from app.flows.outbound import Outbound
-from app.flows.vault import Vault
 from app.ledger.record import Actor
 from app.secret import Secret
 from app.settings import Settings
 from app.signing.keyring import Keyring
 from app.signing.keystore import FileKeystore, write_durably
 from app.tokens.mint import Mint
+
+if TYPE_CHECKING:
+    from app.flows.execution import Executions
+    from app.flows.executors.local import LocalExecutor
 
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def make_home(settings: Settings) -> None:
 
 
 class Components:
-    """Built on first use, so that a command pays for what it needs."""
+    """Built on first use: each process pays for what it needs, and no web worker loads what runs flows."""
 
     def __init__(
         self, settings: Settings, clock: Clock = system_clock, patience: Patience = AT_LEISURE
@@ -68,11 +68,17 @@ class Components:
         )
 
     @cached_property
-    def executor(self) -> LocalExecutor:
+    def executor(self) -> "LocalExecutor":
+        from app.flows.executors.local import LocalExecutor
+
         return LocalExecutor(runs_dir=self.settings.home_dir / "runs", user=self.settings.local_executor_user)
 
     @cached_property
-    def executions(self) -> Executions:
+    def executions(self) -> "Executions":
+        from app.flows.execution import Executions
+        from app.flows.outbound import Outbound
+        from app.flows.vault import Vault
+
         settings = self.settings
         return Executions(
             database=self.database,
@@ -90,6 +96,8 @@ class Components:
         if user is None:
             needed = "steps need an account of their own behind https: set COUNTERSIGN_LOCAL_EXECUTOR_USER"
             return needed if self.settings.production else None
+        from app.flows.executors.account import check_boundary
+
         private = dict.fromkeys(path.absolute() for path in self._private_paths() if path.exists())
         readable = check_boundary(user, [*private])
         return f"the account {user} can read {', '.join(readable)}: take that away" if readable else None

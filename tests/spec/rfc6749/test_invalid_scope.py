@@ -42,8 +42,8 @@ class Refused:
 
 NOT_A_NUMBER = "a user: scope that is not user: and a decimal number"
 UNKNOWN = "a scope that does not exist"
-ABSENT = "a composite service account needs exactly one user: scope"
-NOBODY = "is not the number of a human"
+ABSENT = "human: there is no human to act for"
+NOBODY = "human: user:{number} is no human"
 
 REFUSALS = {
     "no scope": Refused(None, ABSENT),
@@ -67,10 +67,10 @@ REFUSALS = {
     "the same human twice": Refused("user:{alice} user:{alice}", "a scope is repeated"),
     "an upper-case prefix": Refused("User:{alice}", UNKNOWN),
     "a machine as a principal": Refused("service_account:{duo}", UNKNOWN),
-    "the account's own number": Refused("user:{duo}", NOBODY),
-    "another account's number": Refused("user:{robot}", NOBODY),
-    "nobody's number": Refused("user:4711", NOBODY),
-    "the largest number": Refused("user:999999999999999999", NOBODY),
+    "the account's own number": Refused("user:{duo}", NOBODY.format(number="{duo}")),
+    "another account's number": Refused("user:{robot}", NOBODY.format(number="{robot}")),
+    "nobody's number": Refused("user:4711", NOBODY.format(number=4711)),
+    "the largest number": Refused("user:999999999999999999", NOBODY.format(number=999999999999999999)),
     "an unknown scope": Refused("user:{alice} everything", UNKNOWN),
     "a scope of OpenID Connect": Refused("openid user:{alice}", UNKNOWN),
     "a scope in upper case": Refused("API user:{alice}", UNKNOWN),
@@ -81,14 +81,18 @@ REFUSALS = {
     "a tab": Refused("api\tuser:{alice}", UNKNOWN),
     "a comma": Refused("api,user:{alice}", UNKNOWN),
     "1 MB less than the largest body": Refused("x" * 60_000, "longer than"),
-    "a human who delegated nothing": Refused("user:{bob}", "there is no delegation"),
-    "a disabled human": Refused("user:{alice}", "is disabled", disable_alice),
-    "a revoked delegation": Refused("user:{alice}", "the delegation was revoked", revoke),
-    "an expired delegation": Refused("user:{alice}", "the delegation has expired", expire),
-    "more than the delegation": Refused("code.write user:{alice}", "covers the requested", narrow),
-    "all, of a narrow delegation": Refused("api user:{alice}", "covers the requested", narrow),
+    "a human who delegated nothing": Refused("user:{bob}", "delegation: there is no delegation"),
+    "a disabled human": Refused("user:{alice}", "active: alice is disabled", disable_alice),
+    "a revoked delegation": Refused("user:{alice}", "delegation: the delegation was revoked", revoke),
+    "an expired delegation": Refused("user:{alice}", "delegation: the delegation has expired", expire),
+    "more than the delegation": Refused(
+        "code.write user:{alice}", "delegation: no delegation covers code.write", narrow
+    ),
+    "all, of a narrow delegation": Refused(
+        "api user:{alice}", "delegation: no delegation covers api", narrow
+    ),
     "one within and one beyond": Refused(
-        "code.read secret.read user:{alice}", "covers the requested", narrow
+        "code.read secret.read user:{alice}", "delegation: no delegation covers code.read secret.read", narrow
     ),
 }
 REFUSAL = b'{"error": "invalid_scope", "error_description": "The requested scope cannot be granted."}'
