@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any
 
@@ -182,11 +183,14 @@ def test_a_run_killed_between_any_two_instructions(sample_flow, moments):
         "sleep 0.1",
         id_tokens={name: {"aud": "https://vault.example"} for name in ("ONE_ID_TOKEN", "TWO_ID_TOKEN")},
     )
+    began = time.monotonic()
+    sample_flow.start()
+    lasts = time.monotonic() - began
     request = {"project": PROJECT, "flow": FLOW, "user": "alice", "service_account": "duo"}
     with crashing(sample_flow.installation) as crash:
         for _ in range(RUN_KILLS):
             environment = sample_flow.installation.environment
-            crash("run", moments.uniform(0, 0.8), environment, request=request)
+            crash("run", moments.uniform(0, 1.5 * lasts), environment, request=request)
         until(lambda: not alive_with(str(sample_flow.installation.folder / "var/runs")))
     received = {
         forgery.read(value)[1]["jti"]
@@ -229,15 +233,9 @@ def test_a_first_start_killed_while_it_makes_its_keys(tmp_path, moments):
 
 def test_many_first_starts_at_once_make_one_pair(tmp_path):
     installation = Installation(tmp_path)
-    with crashing(installation) as one, crashing(installation) as two, crashing(installation) as three:
-        threads = [
-            threading.Thread(target=each, args=("first_start", 4.0, installation.environment))
-            for each in (one, two, three)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    with ThreadPoolExecutor(3) as threads:
+        for started in [threads.submit(installation.run, "init") for _ in range(3)]:
+            started.result()
     sample = SampleFlow(installation, tmp_path)
     assert_one_active_one_next(sample)
     files = {path.name for path in (tmp_path / "keys").iterdir()}

@@ -1,6 +1,7 @@
 """What a run gets: exactly the documented set, what its flow declares, and nothing else."""
 
 import re
+from datetime import datetime
 from urllib.parse import urlsplit
 
 import pytest
@@ -195,13 +196,68 @@ def test_the_access_token_of_a_run_names_both_and_the_run(shared_flow):
     assert token["aud"] == f"{shared_flow.installation.issuer}/api/v1"
 
 
-def test_it_never_has_more_scopes_than_were_delegated(sample_flow):
+def delegate_instead(sample_flow, *grants):
+    """Nothing but these, each the options of one delegation from alice to duo."""
     for delegation in sample_flow.cli("delegation", "list", json=True).data:
         sample_flow.cli("delegation", "revoke", str(delegation["id"]))
-    narrow = ("--user", "alice", "--service-account", "duo", "--scope", "code.read")
-    sample_flow.cli("delegation", "grant", *narrow)
-    sample_flow.configure_flow('touch "$OUT/ran"', access_token={"scopes": ["code.write"]})
+    for options in grants:
+        sample_flow.cli("delegation", "grant", "--user", "alice", "--service-account", "duo", *options)
+
+
+READS_A_SECRET = {
+    "access_token": {"scopes": ["code.read"]},
+    "id_tokens": ID_TOKENS,
+    "secrets": {"DATABASE_PASSWORD": {"vault": "production/db/password@secret"}},
+}
+READ_CODE, READ_SECRETS = ("--scope", "code.read"), ("--scope", "secret.read")
+
+
+@pytest.mark.parametrize(
+    ("own", "grants", "uncovered"),
+    [
+        ({"access_token": {"scopes": ["code.write"]}}, [READ_CODE], "code.write"),
+        (READS_A_SECRET, [READ_CODE], "code.read secret.read"),
+        (READS_A_SECRET, [READ_SECRETS], "code.read secret.read"),
+        (READS_A_SECRET, [READ_CODE, READ_SECRETS], "code.read secret.read"),
+    ],
+    ids=["the access token's scopes", "its secrets", "both", "two do not add up"],
+)
+def test_one_delegation_has_to_cover_the_whole_run(sample_flow, own, grants, uncovered):
+    delegate_instead(sample_flow, *grants)
+    sample_flow.configure_flow('touch "$OUT/ran"', **own)
     refused = sample_flow.start(exit_code=1)
-    assert "scope: no live delegation covers the requested scopes" in refused.stderr
+    assert f"delegation: no delegation covers {uncovered}\n" in refused.stderr
+    assert refused.stdout == ""
     assert not (sample_flow.out / "ran").exists()
     assert sample_flow.count("runs") == sample_flow.count("issued_tokens") == 0
+
+
+@pytest.mark.parametrize("covering", [(*READ_CODE, *READ_SECRETS), ("--scope", "api"), ()])
+def test_a_delegation_that_covers_the_secrets_too_lets_the_run_begin(sample_flow, covering):
+    """Which then ends at Vault, that this project has none of."""
+    delegate_instead(sample_flow, covering)
+    sample_flow.configure_flow(**READS_A_SECRET)
+    refused = sample_flow.start(exit_code=1)
+    assert refused.data["state"] == "failed"
+    assert "VAULT_SERVER_URL" in refused.data["reason"]
+
+
+def test_a_delegation_for_a_project_works_in_its_flows_and_gives_no_token_elsewhere(sample_flow):
+    delegate_instead(sample_flow, ("--project", PROJECT))
+    sample_flow.configure_flow(access_token={"scopes": ["code.read"]})
+    token = claims(sample_flow, sample_flow.handed_out()["COUNTERSIGN_ACCESS_TOKEN"])
+    assert (token["scope"], token["delegation_id"]) == ("code.read user:1", "3")
+    asked = ("token", "issue", "--service-account", "duo", "--scope", "code.read user:1")
+    refused = sample_flow.cli(*asked, exit_code=1)
+    assert "for one project, and not for this" in refused.stderr
+    assert refused.stdout == ""
+
+
+def test_no_token_of_a_run_outlives_its_delegation(sample_flow):
+    delegate_instead(sample_flow, ("--expires", "2m"))
+    sample_flow.configure_flow(id_tokens={"LONG_ID_TOKEN": {**ID_TOKENS["VAULT_ID_TOKEN"], "ttl": "1h"}})
+    given = sample_flow.handed_out()
+    ends = datetime.fromisoformat(sample_flow.cli("delegation", "list", json=True).data[-1]["expires_at"])
+    for name in ("LONG_ID_TOKEN", "COUNTERSIGN_ACCESS_TOKEN"):
+        shown = sample_flow.cli("token", "inspect", "-", stdin=given[name], json=True).data
+        assert shown["claims"]["exp"] == int(ends.timestamp())

@@ -207,7 +207,9 @@ class TestPostgresql:
                 seen[name] = config.attributes["connection"].execute(text(f"SHOW {name}")).scalar_one()
 
         monkeypatch.setattr("alembic.command.upgrade", look)
-        Database(postgresql_url, IN_A_REQUEST).upgrade()
+        database = Database(postgresql_url, IN_A_REQUEST)
+        database.upgrade()
+        database.dispose()
         assert seen == {"lock_timeout": "0", "statement_timeout": "0"}
 
 

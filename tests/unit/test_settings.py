@@ -1,6 +1,7 @@
 """Settings: each in its place, all faults at once, nothing secret shown."""
 
 import os
+import tempfile
 from contextlib import suppress
 from datetime import timedelta
 from ipaddress import ip_network
@@ -366,13 +367,18 @@ class TestTheAccountThatStepsRunAs:
     """Must reach neither keys nor secrets nor the database, wherever they are."""
 
     @pytest.fixture
-    def folder(self, tmp_path):
-        for passed in (tmp_path, *tmp_path.parents):
-            if passed.owner() == "root" and passed != Path("/") and passed.stat().st_mode & 0o1000 == 0:
-                passed.chmod(0o711)
-        for name in ("home", "keys", "db"):
-            (tmp_path / name).mkdir(0o711)
-        return tmp_path
+    def folder(self):
+        """Unlike tmp_path, every account may pass through it."""
+        with tempfile.TemporaryDirectory() as name:
+            Path(name).chmod(0o711)
+            for inner in ("home", "keys", "db"):
+                (Path(name) / inner).mkdir()
+                (Path(name) / inner).chmod(0o711)
+            yield Path(name)
+
+    def write_for_all(self, file):
+        file.write_text(PASSPHRASE)
+        file.chmod(0o644)
 
     def refusal(self, folder, **settings):
         own = {"HOME_DIR": str(folder / "home"), "KEYS_DIR": str(folder / "keys")}
@@ -383,24 +389,21 @@ class TestTheAccountThatStepsRunAs:
 
     @pytest.mark.parametrize("name", ["elsewhere.sqlite3", "elsewhere.sqlite3-wal", "elsewhere.sqlite3-shm"])
     def test_reads_no_database_wherever_it_is(self, folder, name):
-        (folder / "db" / name).touch(0o644)
+        self.write_for_all(folder / "db" / name)
         refused = self.refusal(folder, DATABASE_URL=f"sqlite:///{folder}/db/elsewhere.sqlite3")
         assert f"can read {folder / 'db' / name}: take that away" in refused
 
     def test_reads_no_secret_that_settings_came_from(self, folder):
-        (folder / "passphrase").write_text(PASSPHRASE)
-        (folder / "passphrase").chmod(0o644)
+        self.write_for_all(folder / "passphrase")
         assert str(folder / "passphrase") in self.refusal(
             folder, KEYS_PASSPHRASE_FILE=str(folder / "passphrase")
         )
 
     def test_reads_no_key_by_a_relative_path_either(self, folder, monkeypatch):
-        (folder / "keys" / "kid.pem").touch(0o644)
+        self.write_for_all(folder / "keys" / "kid.pem")
         monkeypatch.chdir(folder)
         assert str(folder / "keys" / "kid.pem") in self.refusal(folder, KEYS_DIR="./keys")
 
-    def test_is_asked_about_this_processs_environment(self, folder, monkeypatch):
-        asked = []
-        monkeypatch.setattr("app.wiring.check_boundary", lambda _, paths: asked.extend(paths) or [])
-        assert self.refusal(folder) is None
-        assert Path(f"/proc/{os.getpid()}/environ") in asked
+    def test_must_not_read_this_processs_environment(self, folder):
+        private = Components(read(HOME_DIR=str(folder), KEYS_DIR=str(folder / "keys")))._private_paths()
+        assert Path(f"/proc/{os.getpid()}/environ") in private

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.identity import delegations
+from app.identity import accounts, delegations, projects
 from tests.support.components import World, claims_of, on_every_database
 
 
@@ -31,9 +31,28 @@ def narrow(world: World) -> None:
     world.delegate(scopes=["code.read", "flow.start"])
 
 
+def limit_to_the_project(world: World) -> None:
+    """Not even all scopes of a delegation help where nothing says to the API how far it reaches."""
+    revoke(world)
+    with world.components.database.reading() as session:
+        alice, duo = accounts.find_user(session, "alice"), accounts.find_service_account(session, "duo")
+        project = projects.find_project(session, world.project)
+    expires_at = world.clock() + timedelta(days=1)
+    world.change(
+        lambda session, **by_now: delegations.grant(
+            session,
+            *(session.merge(each, load=False) for each in (alice, duo)),
+            project=session.merge(project, load=False),
+            scopes=None,
+            expires_at=expires_at,
+            **by_now,
+        )
+    )
+
+
 @dataclass(frozen=True)
 class Refused:
-    """`scope` may name `{alice}`, `{duo}` and `{bob}`, who has delegated nothing."""
+    """`scope` and `cause` may name `{alice}`, `{duo}` and `{bob}`, who has delegated nothing."""
 
     scope: str | None
     cause: str
@@ -43,7 +62,6 @@ class Refused:
 NOT_A_NUMBER = "a user: scope that is not user: and a decimal number"
 UNKNOWN = "a scope that does not exist"
 ABSENT = "human: there is no human to act for"
-NOBODY = "human: user:{number} is no human"
 
 REFUSALS = {
     "no scope": Refused(None, ABSENT),
@@ -67,10 +85,10 @@ REFUSALS = {
     "the same human twice": Refused("user:{alice} user:{alice}", "a scope is repeated"),
     "an upper-case prefix": Refused("User:{alice}", UNKNOWN),
     "a machine as a principal": Refused("service_account:{duo}", UNKNOWN),
-    "the account's own number": Refused("user:{duo}", NOBODY.format(number="{duo}")),
-    "another account's number": Refused("user:{robot}", NOBODY.format(number="{robot}")),
-    "nobody's number": Refused("user:4711", NOBODY.format(number=4711)),
-    "the largest number": Refused("user:999999999999999999", NOBODY.format(number=999999999999999999)),
+    "the account's own number": Refused("user:{duo}", "human: user:{duo} is no human"),
+    "another account's number": Refused("user:{robot}", "human: user:{robot} is no human"),
+    "nobody's number": Refused("user:4711", "human: user:4711 is no human"),
+    "the largest number": Refused("user:999999999999999999", "human: user:999999999999999999 is no human"),
     "an unknown scope": Refused("user:{alice} everything", UNKNOWN),
     "a scope of OpenID Connect": Refused("openid user:{alice}", UNKNOWN),
     "a scope in upper case": Refused("API user:{alice}", UNKNOWN),
@@ -85,6 +103,11 @@ REFUSALS = {
     "a disabled human": Refused("user:{alice}", "active: alice is disabled", disable_alice),
     "a revoked delegation": Refused("user:{alice}", "delegation: the delegation was revoked", revoke),
     "an expired delegation": Refused("user:{alice}", "delegation: the delegation has expired", expire),
+    "a delegation for one project": Refused(
+        "user:{alice}",
+        "delegation: the delegation is for one project, and not for this",
+        limit_to_the_project,
+    ),
     "more than the delegation": Refused(
         "code.write user:{alice}", "delegation: no delegation covers code.write", narrow
     ),
@@ -99,6 +122,7 @@ REFUSAL = b'{"error": "invalid_scope", "error_description": "The requested scope
 
 
 def ask_after(world: World, refused: Refused):
+    """The answer, and the cause that the ledger is to give."""
     names = {
         "alice": world.alice,
         "duo": world.duo,
@@ -106,19 +130,20 @@ def ask_after(world: World, refused: Refused):
         "robot": world.new_account("robot")[0],
     }
     refused.before(world)
-    return world.ask(scope=refused.scope and refused.scope.format(**names))
+    scope = refused.scope and refused.scope.format(**names)
+    return world.ask(scope=scope), refused.cause.format(**names)
 
 
 @pytest.mark.spec("RFC 6749", "5.2", "A scope that is invalid, unknown or malformed is 400 invalid_scope.")
 @pytest.mark.parametrize("refused", REFUSALS.values(), ids=REFUSALS)
 def test_each_gets_the_same_answer_and_its_cause_stands_in_the_ledger(world, refused):
-    answer = ask_after(world, refused)
+    answer, cause = ask_after(world, refused)
     assert (answer.status_code, answer.data) == (400, REFUSAL)
     event = world.in_ledger(answer)
     assert (event.action, event.outcome) == ("tokens:access_token:issue", "denied")
     assert event.service_account == event.actor == f"service_account:{world.duo}"
     assert event.detail["error"] == "invalid_scope"
-    assert refused.cause in event.detail["cause"]
+    assert cause in event.detail["cause"]
     assert world.tokens() == []
 
 
@@ -127,9 +152,9 @@ def test_each_gets_the_same_answer_and_its_cause_stands_in_the_ledger(world, ref
     "name", ["the account's own number", "the largest number", "a disabled human", "an expired delegation"]
 )
 def test_the_same_on_every_database(world, name):
-    answer = ask_after(world, REFUSALS[name])
+    answer, cause = ask_after(world, REFUSALS[name])
     assert (answer.status_code, answer.data) == (400, REFUSAL)
-    assert REFUSALS[name].cause in world.in_ledger(answer).detail["cause"]
+    assert cause in world.in_ledger(answer).detail["cause"]
 
 
 def test_the_ledger_names_the_human_that_was_asked_for(world):

@@ -150,9 +150,7 @@ class TestARun:
     @pytest.fixture
     def mint(self, world):
         def mint(*grants) -> RunTokens:
-            with world.components.database.reading_connection() as connection:
-                access = decided(world)(connection, NOW)
-            return world.components.mint.for_run(access, grants, actor(world))
+            return world.components.mint.for_run(access_grant(world), grants, actor(world))
 
         return mint
 
@@ -199,13 +197,43 @@ class TestARun:
         assert "evil" not in claims.values()
 
     @on_every_database
-    def test_when_one_cannot_be_there_is_none(self, world, mint):
-        dead = self.id_grant(world)
-        gone = Parties(service_account=world.duo, user=world.alice, delegation=4711)
-        with pytest.raises(Overtaken, match="delegation"):
-            mint(dead, IdTokenGrant(**(vars(dead) | {"name": "LAST", "parties": gone})))
+    @pytest.mark.parametrize(
+        ("overtake", "dead"),
+        [
+            (disable_alice, "user"),
+            (disable_duo, "service_account"),
+            (revoke_delegation, "delegation"),
+        ],
+    )
+    def test_what_overtakes_one_overtakes_all(self, world, overtake, dead):
+        access, grants = access_grant(world), [self.id_grant(world), self.id_grant(world, "LAST")]
+        overtake(world)
+        with pytest.raises(Overtaken, match=f"no longer valid: {dead}$"):
+            world.components.mint.for_run(access, grants, actor(world))
+        self.assert_nothing_is_issued(world)
+
+    @on_every_database
+    def test_all_hang_on_one_and_the_same_delegation(self, world, mint):
+        good = self.id_grant(world)
+        gone = replace(good.parties, delegation=4711)
+        with pytest.raises(ValueError, match="different conditions"):
+            mint(good, replace(good, name="LAST", parties=gone))
+        self.assert_nothing_is_issued(world)
+
+    def assert_nothing_is_issued(self, world):
         assert world.tokens() == []
-        assert world.events("tokens:id_token:issue") == []
+        for action in ("tokens:id_token:issue", "tokens:access_token:issue"):
+            assert world.events(action) == []
+
+    @pytest.mark.parametrize(("left", "lives"), [(60, 60), (899, 899), (900, 900), (1200, 900)])
+    def test_an_id_token_never_outlives_the_delegation(self, world, mint, left, lives):
+        grant = self.id_grant(world)
+        until = world.clock() + timedelta(seconds=left)
+        parties = replace(grant.parties, delegation_expires_at=until)
+        claims = mint(replace(grant, parties=parties)).ids["VAULT_ID_TOKEN"].claims
+        assert claims["exp"] - claims["iat"] == lives
+        [expires_at] = [row.expires_at for row in world.tokens() if row.kind == "id"]
+        assert expires_at <= until
 
 
 def account(world):
@@ -214,6 +242,12 @@ def account(world):
 
 def actor(world):
     return Actor(name=service_account_principal(world.duo), request_id="test-request")
+
+
+def access_grant(world):
+    """Of a run, which no client secret proves."""
+    with world.components.database.reading_connection() as connection:
+        return decide(connection, account(world), world.scope, [], issuer=ISSUER, now=NOW)
 
 
 def decided(world):
