@@ -17,7 +17,7 @@ from app import log
 from app.clock import parse_duration
 from app.errors import Refusal
 from app.ledger.record import Actor
-from app.log import _escaped
+from app.log import escaped
 from app.settings import Settings
 from app.wiring import Components
 
@@ -136,7 +136,7 @@ def show(shape: Mapping[str, Any], text: str, *, as_json: bool) -> None:
 
 def printable(text: str) -> str:
     """What came from outside moves no cursor and starts no line of its own."""
-    return "".join(map(_escaped, text))
+    return "".join(map(escaped, text))
 
 
 def fields(shape: Mapping[str, Any]) -> str:

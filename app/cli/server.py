@@ -61,7 +61,7 @@ def doctor(as_json: bool) -> None:
     """
     with installation() as here:
         parts, settings = here.components, here.settings
-        runs_wanted = settings.on_loopback or settings.local_executor_user is not None
+        runs_wanted = not settings.production or settings.local_executor_user is not None
         why_no_runs = parts.why_no_local_runs if runs_wanted else lambda: None
         found = list(checks.all_checks(parts.database, parts.keyring, settings.keys_dir, why_no_runs))
         note = None if runs_wanted else parts.why_no_local_runs()

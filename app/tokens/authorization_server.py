@@ -6,10 +6,9 @@ descriptions repeat what was sent and its DEBUG log shows whole tokens, so neith
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from functools import cached_property
-from threading import Lock
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
@@ -25,19 +24,17 @@ from sqlalchemy import Connection
 from werkzeug.datastructures import Authorization, MultiDict
 
 from app.identity.credentials import Client, authenticate_client
-from app.ledger.actions import AuditAction, Outcome
 from app.ledger.record import Actor, AuditEvent, record
 from app.protocol.oauth_errors import OAuthError
 from app.protocol.principals import parse_client_id, service_account_principal
 from app.secret import Secret
 from app.tokens.grants import AccessGrant, Account, GrantRefused, decide
 from app.tokens.mint import Mint
+from app.tokens.strangers import Stranger, Strangers
 
 logging.getLogger("authlib").setLevel(logging.WARNING)
 
 _FORM = "application/x-www-form-urlencoded"
-_MINUTE = timedelta(minutes=1)
-_KINDS = 100
 
 
 class TokenError(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
@@ -52,51 +49,6 @@ class TokenError(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
         if self.status_code == OAuthError.INVALID_CLIENT.status:
             headers.append(("WWW-Authenticate", 'Basic realm="countersign", charset="UTF-8"'))
         return headers
-
-
-@dataclass(frozen=True)
-class _Stranger:
-    """A kind of refusal of a request that has proved no identity; ``client_id`` is what it claims."""
-
-    error: str
-    cause: str
-    client_id: str
-
-    def told(self, now: datetime, request_id: str | None = None, **more: object) -> AuditEvent:
-        failed_to_prove = self.error == OAuthError.INVALID_CLIENT.code
-        action = AuditAction.CLIENT_AUTHENTICATE if failed_to_prove else AuditAction.ACCESS_TOKEN_ISSUE
-        by = Actor(name="anonymous", request_id=request_id)
-        return by.did(action, now, outcome=Outcome.DENIED, detail=vars(self) | more)
-
-
-class _Strangers:
-    """What the ledger is told of strangers, so that none can make it grow at will.
-
-    The first of a kind has its row at once. Its repeats within the minute are counted in this process, and
-    one row tells their number at the first token request after it; a process that ends before takes the
-    number with it. A minute knows 100 client ids and causes; all further ids count as one.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._began: datetime | None = None
-        self._repeats: dict[_Stranger, int] = {}
-
-    def is_news(self, stranger: _Stranger, now: datetime) -> bool:
-        with self._lock:
-            self._began = self._began or now
-            if stranger not in self._repeats and len(self._repeats) >= _KINDS:
-                stranger = replace(stranger, client_id="others")
-            self._repeats[stranger] = self._repeats.get(stranger, -1) + 1
-            return self._repeats[stranger] == 0
-
-    def repeated(self, now: datetime) -> dict[_Stranger, int]:
-        """How often each kind came again, when the minute is over; then forgotten."""
-        with self._lock:
-            if self._began is None or abs(now - self._began) < _MINUTE:
-                return {}
-            over, self._began, self._repeats = self._repeats, None, {}
-        return {stranger: count for stranger, count in over.items() if count}
 
 
 class _TokenRequest(FlaskOAuth2Request):  # type: ignore[misc]  # Authlib has no types
@@ -119,7 +71,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
         super().__init__()
         self.mint = mint
         self.request_id = request_id
-        self._strangers = _Strangers()
+        self._strangers = Strangers()
         self.register_grant(ClientCredentials)
 
     def create_oauth2_request(self, request: object) -> OAuth2Request:  # noqa: ARG002 - Authlib's signature
@@ -173,7 +125,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
         if error.cause is None:
             return
         claimed, _ = _claimed_credentials(request)
-        stranger = _Stranger(error.error, error.cause, claimed if parse_client_id(claimed) else "malformed")
+        stranger = Stranger(error.error, error.cause, claimed if parse_client_id(claimed) else "malformed")
         now = self.mint.clock()
         if self._strangers.is_news(stranger, now):
             self._record(stranger.told(now, self.request_id()))
