@@ -55,7 +55,7 @@ lock: $(VENV)/.python ## resolves the newest dependencies that pyproject.toml al
 
 .PHONY: clean
 clean: ## removes what make has made: .venv, .tools, caches; never var/ or keys/
-	@rm -rf $(VENV) .tools dist .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/interop/node/node_modules
+	@rm -rf $(VENV) .tools dist .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/interop/node/node_modules bench/peers/oidc-provider/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The virtual environment, in three steps that are each taken once.

@@ -12,9 +12,8 @@ from tests.docs.pages import Block, blocks
 from tests.support import node_modules, openbao_build
 from tests.support.process import free_port
 from tests.support.require import require
-from tests.support.tools import NODE, MissingError, Tool
+from tests.support.tools import CURL, NODE, MissingError
 
-CURL = Tool("curl", {"curl": "curl"})
 NEEDS = {
     "curl": lambda: CURL.find("curl").parent,
     "node": lambda: (node_modules.find(), NODE.find("node").parent)[1],

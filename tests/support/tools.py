@@ -58,6 +58,7 @@ def _numbers(folder: Path) -> list[int]:
     return [int(number) for number in "".join(c if c.isdigit() else " " for c in str(folder)).split()]
 
 
+CURL = Tool("curl", {"curl": "curl"})
 GO = Tool("Go", {"go": "golang-go"}, ("/usr/local/go/bin", "/usr/lib/go-*/bin"))
 NODE = Tool("Node", {"node": "nodejs", "npm": "npm"})
 POSTGRESQL = Tool(
