@@ -10,19 +10,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from pathlib import Path
+from random import SystemRandom
 
 import requests
 
 
 def free_port() -> int:
-    """A loopback port that is free, and so is the next one, which OpenBao takes for its cluster."""
+    """A loopback port that is free, and so is the next one, which OpenBao takes for its cluster.
+
+    Below the ports that the kernel gives to outgoing connections: one of those would hold a server's port
+    while the server is down, be it a client's own that tries to reach it (a connection to itself).
+    """
     while True:
-        with socket.socket() as listener, socket.socket() as neighbour:
-            listener.bind(("127.0.0.1", 0))
-            port: int = listener.getsockname()[1]
-            with suppress(OSError, OverflowError):
-                neighbour.bind(("127.0.0.1", port + 1))
-                return port
+        port = SystemRandom().randrange(10_000, 32_000)
+        with socket.socket() as listener, socket.socket() as neighbour, suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            neighbour.bind(("127.0.0.1", port + 1))
+            return port
 
 
 @contextmanager
