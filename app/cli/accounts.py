@@ -3,9 +3,9 @@
 import click
 
 from app import representation as shapes
-from app.cli.console import NUMBER, Commands, duration, installation, json_option, show, show_all
+from app.cli.console import Commands, Number, duration, installation, json_option, show, show_all
 from app.identity import accounts, credentials, delegations
-from app.identity.models import ServiceAccount, User
+from app.identity.models import Delegation, ServiceAccount, User
 from app.identity.projects import find_project
 from app.protocol.principals import client_id
 
@@ -245,8 +245,8 @@ def delegation() -> None:
 @delegation.command("grant")
 @click.option("--user", "login", required=True)
 @click.option("--service-account", "name", required=True)
-@click.option("--scope", "scopes", multiple=True, help="Without it all.")
-@click.option("--project", "path", help="Without it any.")
+@click.option("--scope", "scopes", multiple=True, help="Scopes it covers (repeatable); without it all.")
+@click.option("--project", "path", help="The project it is limited to; without it any.")
 @click.option("--expires", default="30d", show_default=True)
 @json_option
 def grant(
@@ -268,6 +268,9 @@ def grant(
             now=here.now,
         )
         shape = shapes.delegation(row)
+        already = [each for each in _others(session, row, here.now) if _covers(each, row)]
+    for each in already:
+        click.echo(f"note: delegation {each.id} does so already, until {rfc3339(each.expires_at)}", err=True)
     show(
         shape, f"delegation {row.id}: {name} may act for {login} until {shape['expires_at']}", as_json=as_json
     )
@@ -296,5 +299,27 @@ def revoke_delegation(delegation_id: int, as_json: bool) -> None:
     Example: countersign delegation revoke 3
     """
     with installation() as here, here.writing() as session:
-        shape = shapes.delegation(delegations.revoke(session, delegation_id, by=here.actor, now=here.now))
+        row = delegations.revoke(session, delegation_id, by=here.actor, now=here.now)
+        shape = shapes.delegation(row)
+        remaining = [each.id for each in _others(session, row, here.now)]
+    for number in remaining:
+        pair = f"{shape['service_account_name']} act for {shape['user_login']}"
+        click.echo(f"note: delegation {number} still lets {pair}", err=True)
     show(shape, f"delegation {delegation_id} is revoked", as_json=as_json)
+
+
+def _others(session: Session, delegation: Delegation, now: datetime) -> list[Delegation]:
+    """Alive, and of the same two parties."""
+    query = select(Delegation).where(
+        Delegation.user_id == delegation.user_id,
+        Delegation.service_account_id == delegation.service_account_id,
+        Delegation.id != delegation.id,
+        Delegation.revoked_at.is_(None),
+        Delegation.expires_at > now,
+    )
+    return list(session.scalars(query.order_by(Delegation.id)))
+
+
+def _covers(wider: Delegation, delegation: Delegation) -> bool:
+    scopes = wider.scopes is None or set(delegation.scopes or ["api"]) <= set(wider.scopes)
+    return scopes and wider.project_id in {None, delegation.project_id}

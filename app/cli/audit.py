@@ -3,13 +3,14 @@
 import csv
 import sys
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import click
 import orjson
 
 from app import representation as shapes
-from app.cli.console import NUMBER, Commands, Installation, duration, installation, json_option, show_all
+from app.cli.console import Commands, Installation, Number, installation, json_option, show_all
+from app.clock import parse_duration
 from app.identity.accounts import find_service_account, find_user
 from app.ledger import search
 from app.ledger.models import AuditRow
@@ -27,7 +28,7 @@ def audit() -> None:
 def _filters(command: click.decorators.FC) -> click.decorators.FC:
     for option in (
         click.option("--since", help="A time such as 2026-11-22T10:00:00Z, or a duration such as 24h."),
-        click.option("--run", "run_id", metavar="ID", type=NUMBER),
+        click.option("--run", "run_id", metavar="ID", type=Number("a run")),
         click.option("--service-account", "account"),
         click.option("--user", "login"),
     ):
@@ -53,10 +54,19 @@ def _moment(here: Installation, text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        return here.now - duration("--since (a time such as 2026-11-22T10:00:00Z, or 24h)", text)
+        return here.now - _lookback(text)
     if moment.tzinfo is None:
         raise click.UsageError("--since needs a zone: end it with Z")
     return moment
+
+
+def _lookback(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise click.UsageError(
+            "--since is a time such as 2026-11-22T10:00:00Z, or a duration such as 24h"
+        ) from None
 
 
 @audit.command("list")
@@ -116,15 +126,25 @@ _FORMATS = {"jsonl": _write_jsonl, "json": _write_json, "csv": _write_csv}
 
 @audit.command("export")
 @_filters
-@click.option("--format", "form", type=click.Choice(_FORMATS), default="jsonl", show_default=True)
-@click.option("--json", "form", flag_value="json", help="The same as --format json: one array.")
-def export(login: str | None, account: str | None, run_id: int | None, since: str | None, form: str) -> None:
+@click.option("--format", "form", type=click.Choice(_FORMATS), help="Default: jsonl.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json: one array.")
+def export(
+    login: str | None,
+    account: str | None,
+    run_id: int | None,
+    since: str | None,
+    form: str | None,
+    as_json: bool,
+) -> None:
     """Write every matching event to stdout, the oldest first.
 
     Example: countersign audit export --format csv > audit.csv
     """
+    if as_json and form not in {None, "json"}:
+        raise click.UsageError(f"--format {form} and --json are two formats: choose one")
+    write = _FORMATS["json" if as_json else form or "jsonl"]
     with installation() as here:
         wanted = _filter(here, login, account, run_id, since)
         with here.reading() as session:
             rows = (shapes.audit_event(row) for row in search.oldest_first(session, wanted))
-            _FORMATS[form](rows)
+            write(rows)

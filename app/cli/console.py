@@ -6,6 +6,7 @@ import pwd
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,9 +22,21 @@ from app.log import escaped
 from app.settings import Settings
 from app.wiring import Components
 
-NUMBER = click.IntRange(1, 2**63 - 1)
-"""The number of a row, as wide as its column."""
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object or array on stdout.")
+
+
+class Number(click.IntRange):
+    """The number of a row, as wide as its column; ``of`` says whose, such as ``a run``."""
+
+    def __init__(self, of: str) -> None:
+        super().__init__(1, 2**63 - 1)
+        self.of = of
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            raise click.UsageError(f"ID is {self.of}'s number", ctx) from None
 
 
 class Installation:
@@ -57,7 +70,21 @@ class Installation:
 
     def require_schema(self) -> None:
         if not self.components.database.at_head():
-            raise Refused("the database is not there or not migrated: run countersign init")
+            raise Refused(self._why_no_schema())
+
+    def _why_no_schema(self) -> str:
+        database = self.components.database
+        if not database.is_sqlite:
+            return "the database is not there or not migrated: run countersign init"
+        file = Path(database.url.database or "").absolute()
+        if file.exists():
+            return "the database's schema is not this version's: run countersign db upgrade"
+        where = (
+            "see COUNTERSIGN_DATABASE_URL"
+            if self.settings.database_url
+            else f"change to the installation's directory (COUNTERSIGN_HOME_DIR is {self.settings.home_dir})"
+        )
+        return f"there is no database at {file}: {where}, or run countersign init to make one here"
 
     def expiry(self, life: str | None) -> datetime | None:
         return None if life is None else self.now + duration("--expires", life)
@@ -141,7 +168,7 @@ def printable(text: str) -> str:
 
 def fields(shape: Mapping[str, Any]) -> str:
     """One line for each member."""
-    return "\n".join(f"{name:22} {printable(str(value))}" for name, value in shape.items())
+    return "\n".join(f"{name:22} {_cell(value, ', ')}" for name, value in shape.items())
 
 
 def show_all(
@@ -165,11 +192,11 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, between: str = " ") -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return printable(" ".join(map(str, value))) or "-"
+        return printable(between.join(map(str, value))) or "-"
     return printable(str(value) if not isinstance(value, dict) else orjson.dumps(value).decode())

@@ -12,13 +12,14 @@ import click
 
 from app import representation as shapes
 from app.cli.console import (
-    NUMBER,
     Commands,
     Installation,
+    Number,
     Refused,
     fields,
     installation,
     json_option,
+    printable,
     show,
     show_all,
 )
@@ -28,6 +29,7 @@ from app.flows.models import RunState
 from app.flows.start import StartRequest, start
 
 _FOLLOW_SECONDS = 0.5
+_RUN = Number("a run")
 
 
 @click.group(cls=Commands)
@@ -46,9 +48,13 @@ def lint(file: BinaryIO, as_json: bool) -> None:
 
     Example: countersign flow lint agent-config.yml
     """
-    found = configuration.parse(file.read())
-    names = sorted(found.flows)
-    show({"flows": names}, f"no faults; flows: {', '.join(names) or 'none'}", as_json=as_json)
+    try:
+        found = configuration.parse(file.read())
+    except configuration.ConfigurationError as error:
+        click.echo(error.told(printable(file.name)), err=True)
+        raise SystemExit(1) from None
+    checked = "no faults in the file; a project's variables, reserved audiences and Vault are checked when a run starts"
+    show({"flows": sorted(found.flows)}, checked, as_json=as_json)
 
 
 @flow.command("start")
@@ -126,7 +132,7 @@ def list_runs(as_json: bool) -> None:
 
 
 @run.command("show")
-@click.argument("run_id", metavar="ID", type=NUMBER)
+@click.argument("run_id", metavar="ID", type=_RUN)
 @json_option
 def show_run(run_id: int, as_json: bool) -> None:
     """Show a run: its state and why, and the names of what it got.
@@ -139,7 +145,7 @@ def show_run(run_id: int, as_json: bool) -> None:
 
 
 @run.command("log")
-@click.argument("run_id", metavar="ID", type=NUMBER)
+@click.argument("run_id", metavar="ID", type=_RUN)
 @click.option("--follow", is_flag=True, help="Until the run ends.")
 @json_option
 def show_log(run_id: int, follow: bool, as_json: bool) -> None:
@@ -184,7 +190,7 @@ def _log_of(here: Installation, run_id: int, *, follow: bool) -> Iterator[bytes]
 
 
 @run.command("cancel")
-@click.argument("run_id", metavar="ID", type=NUMBER)
+@click.argument("run_id", metavar="ID", type=_RUN)
 @json_option
 def cancel(run_id: int, as_json: bool) -> None:
     """End a run and everything that its steps have started.

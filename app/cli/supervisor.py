@@ -4,6 +4,7 @@ Nothing slow ever happens in a web worker: granian, one blocking thread each (mo
 """
 
 import ctypes
+import errno
 import logging
 import os
 import shutil
@@ -83,17 +84,27 @@ def _end_with_parent() -> None:
 
 
 def require_free(host: str, port: int) -> None:
-    """Web workers share a port by SO_REUSEPORT: a second server would be given half of the requests."""
+    """Web workers share a port by SO_REUSEPORT: a second server would be given half of the requests.
+
+    A port is taken if somebody answers there; connections that a killed server left behind do not count.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise Refused(
-                f"cannot listen on {host} port {port}: {error.strerror}; "
-                "choose another with --bind or in COUNTERSIGN_ISSUER"
-            ) from None
+            if error.errno != errno.EADDRINUSE or _answers(family, host, port):
+                raise Refused(
+                    f"cannot listen on {host} port {port}: {error.strerror}; "
+                    "choose another with --bind or in COUNTERSIGN_ISSUER"
+                ) from None
+
+
+def _answers(family: socket.AddressFamily, host: str, port: int) -> bool:
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((host, port)) == 0
 
 
 def supervise(settings: Settings, host: str, port: int, *, sqlite: bool) -> int:

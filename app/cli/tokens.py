@@ -1,18 +1,28 @@
 """``countersign keys`` and ``token``."""
 
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
 from joserfc.jwk import KeySet
 
 from app import representation as shapes
-from app.cli.console import Commands, Refused, fields, installation, json_option, show, show_all
+from app.cli.console import Commands, Refused, fields, installation, json_option, printable, show, show_all
 from app.clock import timestamp
 from app.identity.accounts import find_service_account, find_user
 from app.protocol.principals import user_principal
 from app.tokens.grants import Account, GrantRefused, decide
+
+
+class TokenFile(click.File):
+    """What stands in its place may be a live token: a refusal never repeats it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            raise click.UsageError("FILE is a path or -: pipe the token in", ctx) from None
 
 
 @click.group(cls=Commands)
@@ -80,7 +90,7 @@ def issue(
 
 
 @token.command("inspect")
-@click.argument("file", type=click.File("r"), metavar="FILE")
+@click.argument("file", type=TokenFile("r"), metavar="FILE")
 @json_option
 def inspect(file: TextIO, as_json: bool) -> None:
     """Verify a token against the published keys and show what it says; - reads stdin.
@@ -90,11 +100,21 @@ def inspect(file: TextIO, as_json: bool) -> None:
     with installation() as here:
         here.require_schema()
         published = KeySet.import_key_set({"keys": list(here.components.keyring.current().public_jwks)})
-        try:
-            decoded = jwt.decode(file.read().strip(), published, algorithms=["RS256"])
-        except (JoseError, ValueError) as error:
-            raise Refused(f"not a token that this issuer has signed: {type(error).__name__}") from None
+        decoded = _verified(file, published, here.settings.issuer)
         expired = decoded.claims["exp"] <= timestamp(here.now)
     shape = {"header": decoded.header, "claims": decoded.claims, "expired": expired}
     lines = fields(decoded.header | decoded.claims)
     show(shape, f"{lines}\n{'expired' if expired else 'alive'}", as_json=as_json)
+
+
+def _verified(file: TextIO, published: KeySet, issuer: str) -> jwt.Token:
+    try:
+        text = file.read().strip()
+        decoded = jwt.decode(text, published, algorithms=["RS256"])
+    except (BadSignatureError, InvalidKeyIdError):
+        raise Refused("the signature is wrong: the token was changed, or another issuer signed it") from None
+    except (JoseError, ValueError):
+        raise Refused("this is no JWT (three parts with dots)") from None
+    if (other := decoded.claims.get("iss")) != issuer:
+        raise Refused(f"the token is of {printable(str(other))}, and this issuer is {issuer}")
+    return decoded

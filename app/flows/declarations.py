@@ -131,6 +131,12 @@ class AccessTokenDeclaration(Declaration):
     resource: Resource | None = None
     """The audience, a registered one (RFC 8707 §2); our own API when absent."""
 
+    @model_validator(mode="after")
+    def _each_scope_once(self) -> Self:
+        if len(set(self.scopes)) != len(self.scopes):
+            raise ValueError("a scope stands in `scopes` twice: name it once")
+        return self
+
 
 class SharedTables(Declaration):
     """What stands at the top for every flow, and in a flow for itself."""

@@ -12,6 +12,7 @@ from app.clock import parse_duration
 from app.flows.expansion import check_expandable
 from app.flows.names import NAME_PATTERN, Table, check_name
 from app.flows.vault_reference import check_field, check_path, check_short_form
+from app.identity.permissions import SCOPES
 from app.protocol.claims import LONGEST_AUDIENCE, check_audience
 
 MAX_TEXT = 32 * 1024
@@ -19,7 +20,6 @@ MAX_TEXT = 32 * 1024
 _DURATION_PATTERN = r"^[1-9][0-9]{0,5}[smhd]$"
 _FLOW_NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 _TOKEN_REFERENCE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
-_SCOPE = re.compile(r"[!#-\[\]-~]{1,128}")
 _RESOURCE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-\"$-~]+")
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}")
 
@@ -66,7 +66,8 @@ def _check_token(text: str) -> str | None:
 def _check_scope(text: str) -> str | None:
     if text.startswith("user:"):
         return "the run names its human itself: leave `user:` scopes out"
-    return None if _SCOPE.fullmatch(text) else "must be one scope in printable ASCII: one per entry"
+    known = ", ".join(sorted(SCOPES))
+    return None if text in SCOPES else f"there is no such scope: use {known}, one per entry"
 
 
 def _check_resource(text: str) -> str | None:

@@ -24,11 +24,17 @@ class Fault:
 
     @property
     def place(self) -> str:
-        position = f"{FILE_NAME}:{self.line}:{self.column}"
-        return f"{position}: {self.key}" if self.key else position
+        return self._place_in(FILE_NAME)
+
+    def told(self, file: str) -> str:
+        return f"{self._place_in(file)}: {self.message}"
 
     def __str__(self) -> str:
-        return f"{self.place}: {self.message}"
+        return self.told(FILE_NAME)
+
+    def _place_in(self, file: str) -> str:
+        position = f"{file}:{self.line}:{self.column}"
+        return f"{position}: {self.key}" if self.key else position
 
 
 class ConfigurationError(InvalidInput):
@@ -36,10 +42,14 @@ class ConfigurationError(InvalidInput):
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(sorted(faults, key=lambda fault: (fault.line, fault.column)))
-        shown = [str(fault) for fault in self.faults[:SHOWN_FAULTS]]
+        super().__init__(self.told(FILE_NAME))
+
+    def told(self, file: str) -> str:
+        """A line for each fault, with the name that the reader has for the file."""
+        shown = [fault.told(file) for fault in self.faults[:SHOWN_FAULTS]]
         if hidden := len(self.faults) - len(shown):
-            shown.append(f"{FILE_NAME}: and {hidden} more")
-        super().__init__("\n".join(shown))
+            shown.append(f"{file}: and {hidden} more")
+        return "\n".join(shown)
 
 
 def dotted(path: Path) -> str:

@@ -15,7 +15,7 @@ from app.identity.facts import load
 from app.identity.permissions import SCOPES
 from app.identity.policy import Conjunct, Question
 from app.protocol.oauth_errors import OAuthError
-from app.protocol.scopes import RequestedScope, ScopeError, parse_scope
+from app.protocol.scopes import RequestedScope, ScopeError, composite_scope, parse_scope
 from app.tokens.audiences import api_of, find_api
 
 
@@ -93,9 +93,9 @@ def for_run(
 ) -> AccessGrant:
     """The grant of a run's own access token; its pair, decided for the whole run, covers the scopes."""
     account = Account(composite.service_account_id, composite.service_account, is_composite=True)
-    requested = RequestedScope(scopes, composite.user_id)
+    requested = _parse(account, composite_scope(scopes, composite.user_id))
     audience = _audience(connection, account, requested, issuer, [resource] if resource else [])
-    return AccessGrant(account, composite, scopes, audience, project=project, run_id=run_id)
+    return AccessGrant(account, composite, requested.names, audience, project=project, run_id=run_id)
 
 
 def _parse(account: Account, scope: str) -> RequestedScope:

@@ -4,6 +4,7 @@ Whole servers are killed as often as their start-ups allow; the same work in one
 more often.
 """
 
+import errno
 import json
 import os
 import random
@@ -122,9 +123,8 @@ def test_a_server_killed_under_load(sample_flow, moments, record_property):
 
 def assert_nothing_left(installation: Installation) -> None:
     until(lambda: not alive_with(str(installation.folder)))
-    with closing(socket.socket()) as wanted:
-        wanted.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        wanted.bind(("127.0.0.1", installation.port))
+    with closing(socket.socket()) as asking:
+        assert asking.connect_ex(("127.0.0.1", installation.port)) == errno.ECONNREFUSED
 
 
 def assert_serves(sample: SampleFlow) -> None:

@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 from textwrap import dedent
 
@@ -556,3 +557,19 @@ def test_in_every_accepted_flow_names_are_unique_and_secrets_have_a_declared_tok
         assert set(names) == set().union(
             *(table for table in [*top.values(), *own.values()] if isinstance(table, dict))
         )
+
+
+@pytest.mark.parametrize(
+    ("scopes", "says"),
+    [
+        ('["*"]', "scopes[0]: there is no such scope: use api, code.read"),
+        ("[code.reed]", "scopes[0]: there is no such scope"),
+        ("[admin]", "scopes[0]: there is no such scope"),
+        ('["user:1"]', "leave `user:` scopes out"),
+        ("[code.read, code.read]", "a scope stands in `scopes` twice"),
+    ],
+)
+def test_an_access_token_asks_for_scopes_that_exist_each_once(scopes, says):
+    body = f"flows:\n  a:\n    script: [echo]\n    access_token: {{scopes: {scopes}}}\n".encode()
+    with pytest.raises(ConfigurationError, match=re.escape(says)):
+        parse(body)
