@@ -1,13 +1,19 @@
 """``countersign user``, ``service-account`` and ``delegation``."""
 
+from datetime import datetime
+
 import click
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from app import representation as shapes
 from app.cli.console import Commands, Number, duration, installation, json_option, show, show_all
+from app.clock import rfc3339
 from app.identity import accounts, credentials, delegations
 from app.identity.models import Delegation, ServiceAccount, User
 from app.identity.projects import find_project
 from app.protocol.principals import client_id
+from app.protocol.scopes import API
 
 
 @click.group(cls=Commands)
@@ -109,7 +115,7 @@ def create_user_token(login: str, scopes: tuple[str, ...], expires: str | None, 
 
 
 @user_token.command("revoke")
-@click.argument("token_id", metavar="ID", type=NUMBER)
+@click.argument("token_id", metavar="ID", type=Number("a token"))
 @json_option
 def revoke_user_token(token_id: int, as_json: bool) -> None:
     """Revoke a personal access token.
@@ -221,7 +227,7 @@ def create_secret(name: str, expires: str | None, as_json: bool) -> None:
 
 @service_account_secret.command("revoke")
 @click.argument("name")
-@click.argument("secret_id", metavar="ID", type=NUMBER)
+@click.argument("secret_id", metavar="ID", type=Number("a secret"))
 @json_option
 def revoke_secret(name: str, secret_id: int, as_json: bool) -> None:
     """Revoke a client secret.
@@ -291,7 +297,7 @@ def list_delegations(as_json: bool) -> None:
 
 
 @delegation.command("revoke")
-@click.argument("delegation_id", metavar="ID", type=NUMBER)
+@click.argument("delegation_id", metavar="ID", type=Number("a delegation"))
 @json_option
 def revoke_delegation(delegation_id: int, as_json: bool) -> None:
     """End a delegation.
@@ -321,5 +327,8 @@ def _others(session: Session, delegation: Delegation, now: datetime) -> list[Del
 
 
 def _covers(wider: Delegation, delegation: Delegation) -> bool:
-    scopes = wider.scopes is None or set(delegation.scopes or ["api"]) <= set(wider.scopes)
-    return scopes and wider.project_id in {None, delegation.project_id}
+    scopes = set(wider.scopes or [API])
+    return (API in scopes or set(delegation.scopes or [API]) <= scopes) and wider.project_id in {
+        None,
+        delegation.project_id,
+    }

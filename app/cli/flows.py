@@ -53,8 +53,8 @@ def lint(file: BinaryIO, as_json: bool) -> None:
     except configuration.ConfigurationError as error:
         click.echo(error.told(printable(file.name)), err=True)
         raise SystemExit(1) from None
-    checked = "no faults in the file; a project's variables, reserved audiences and Vault are checked when a run starts"
-    show({"flows": sorted(found.flows)}, checked, as_json=as_json)
+    later = "a project's variables, reserved audiences and Vault are checked when a run starts"
+    show({"flows": sorted(found.flows)}, f"no faults in the file; {later}", as_json=as_json)
 
 
 @flow.command("start")

@@ -83,7 +83,9 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
-def require_free(host: str, port: int) -> None:
+def require_free(
+    host: str, port: int, remedy: str = "choose another with --bind or in COUNTERSIGN_ISSUER"
+) -> None:
     """Web workers share a port by SO_REUSEPORT: a second server would be given half of the requests.
 
     A port is taken if somebody answers there; connections that a killed server left behind do not count.
@@ -95,10 +97,7 @@ def require_free(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             if error.errno != errno.EADDRINUSE or _answers(family, host, port):
-                raise Refused(
-                    f"cannot listen on {host} port {port}: {error.strerror}; "
-                    "choose another with --bind or in COUNTERSIGN_ISSUER"
-                ) from None
+                raise Refused(f"cannot listen on {host} port {port}: {error.strerror}: {remedy}") from None
 
 
 def _answers(family: socket.AddressFamily, host: str, port: int) -> bool:

@@ -4,7 +4,7 @@ from typing import Any, TextIO
 
 import click
 from joserfc import jwt
-from joserfc.errors import BadSignatureError, InvalidKeyIdError, JoseError
+from joserfc.errors import DecodeError, InvalidPayloadError, JoseError
 from joserfc.jwk import KeySet
 
 from app import representation as shapes
@@ -14,6 +14,8 @@ from app.identity.accounts import find_service_account, find_user
 from app.protocol.principals import user_principal
 from app.tokens.grants import Account, GrantRefused, decide
 
+_PIPE = "FILE is a path or -: pipe the token in"
+
 
 class TokenFile(click.File):
     """What stands in its place may be a live token: a refusal never repeats it."""
@@ -22,7 +24,7 @@ class TokenFile(click.File):
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter:
-            raise click.UsageError("FILE is a path or -: pipe the token in", ctx) from None
+            raise click.UsageError(_PIPE, ctx) from None
 
 
 @click.group(cls=Commands)
@@ -89,14 +91,17 @@ def issue(
     show(signed.answer(), signed.token.reveal(), as_json=as_json)
 
 
-@token.command("inspect")
+@token.command("inspect", context_settings={"allow_extra_args": True})
+@click.pass_context
 @click.argument("file", type=TokenFile("r"), metavar="FILE")
 @json_option
-def inspect(file: TextIO, as_json: bool) -> None:
+def inspect(context: click.Context, file: TextIO, as_json: bool) -> None:
     """Verify a token against the published keys and show what it says; - reads stdin.
 
     Example: countersign token issue --service-account duo --user alice | countersign token inspect -
     """
+    if context.args:
+        raise click.UsageError(_PIPE)
     with installation() as here:
         here.require_schema()
         published = KeySet.import_key_set({"keys": list(here.components.keyring.current().public_jwks)})
@@ -111,10 +116,10 @@ def _verified(file: TextIO, published: KeySet, issuer: str) -> jwt.Token:
     try:
         text = file.read().strip()
         decoded = jwt.decode(text, published, algorithms=["RS256"])
-    except (BadSignatureError, InvalidKeyIdError):
-        raise Refused("the signature is wrong: the token was changed, or another issuer signed it") from None
-    except (JoseError, ValueError):
+    except (DecodeError, InvalidPayloadError, ValueError):
         raise Refused("this is no JWT (three parts with dots)") from None
+    except JoseError:
+        raise Refused("the signature is wrong: the token was changed, or another issuer signed it") from None
     if (other := decoded.claims.get("iss")) != issuer:
         raise Refused(f"the token is of {printable(str(other))}, and this issuer is {issuer}")
     return decoded

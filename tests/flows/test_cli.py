@@ -267,7 +267,8 @@ def test_a_refusal_is_exit_1_a_line_on_stderr_and_nothing_on_stdout(shared_flow,
     arguments = [str(tmp_path / "FILE") if word == "FILE" else word for word in words.split()]
     refused = shared_flow.cli(*arguments, exit_code=1, json=True)
     assert refused.stdout == ""
-    assert refused.stderr.startswith("countersign: ")
+    file = str(tmp_path / "FILE")
+    assert refused.stderr.startswith(f"{file}:1:" if words == "flow lint FILE" else "countersign: ")
     assert "Traceback" not in refused.stderr
 
 
@@ -290,6 +291,7 @@ WRONGLY_USED = [
     "audit list --since yesterday",
     "audit list --since 2026-11-22T10:00:00",
     "audit export --format xml",
+    "audit export --format csv --json",
     "run show first",
     "serve --bind 8000",
     "serve --bind 127.0.0.1:0",
@@ -311,6 +313,13 @@ def test_without_a_database_a_command_says_what_makes_one(tmp_path, words):
     assert "run countersign init" in refused.stderr
     assert refused.stdout == ""
     assert not (tmp_path / "var").exists()
+
+
+def test_a_database_of_another_version_is_not_a_missing_one(tmp_path):
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "countersign.sqlite3").touch()
+    refused = sample_flow.Installation(tmp_path).invoke("user", "list", exit_code=1)
+    assert "run countersign db upgrade" in refused.stderr
 
 
 def test_wrong_settings_are_all_named_at_once(tmp_path):
@@ -426,8 +435,11 @@ def test_a_token_is_inspected_from_stdin_and_never_given_as_an_argument(ledger):
     assert shown["header"]["typ"] == "at+jwt"
     assert shown["claims"]["sub"] == "service_account:3"
     assert shown["expired"] is False
-    refused = ledger.cli("token", "inspect", token.strip(), exit_code=2)
-    assert refused.stdout == ""
+    for wrong in ([token.strip()], ["-", token.strip()]):
+        refused = ledger.cli("token", "inspect", *wrong, exit_code=2)
+        assert refused.stdout == ""
+        assert "pipe the token in" in refused.stderr
+        assert token[:10] not in refused.stderr
 
 
 def test_init_may_be_run_again_and_changes_nothing(ledger):

@@ -36,7 +36,7 @@ def try_it(once: bool) -> None:
     with installation() as here:
         if not here.settings.on_loopback:
             raise Refused("try is for a trial on loopback: unset COUNTERSIGN_ISSUER")
-        require_free(*address(None, here.settings.issuer))
+        _require_port(here.settings.issuer)
         _say(f"Preparing {here.settings.home_dir}: database, signing keys, sample")
         here.components.prepare(here.actor)
         seed.sample(here)
@@ -48,6 +48,13 @@ def try_it(once: bool) -> None:
             if not once:
                 _say("Serving until Ctrl-C.")
                 _wait(server)
+
+
+def _require_port(issuer: str) -> None:
+    host, port = address(None, issuer)
+    other = min({8001, 8002} - {port})
+    remedy = f"stop what listens there, or run it with COUNTERSIGN_ISSUER=http://localhost:{other}"
+    require_free(host, port, remedy)
 
 
 def _flow(here: Installation, flow: str) -> None:
@@ -66,7 +73,8 @@ def _flow(here: Installation, flow: str) -> None:
     shape = run_here(here, request, log_to_stderr=False)
     if shape["state"] != RunState.SUCCEEDED:
         raise Refused(f"run {shape['id']} {shape['state']}: {shape['reason']}")
-    _say(f"Run {shape['id']} succeeded; ID tokens {shape['id_tokens']}, secrets {shape['secrets']}")
+    id_tokens, secrets = (", ".join(shape[names]) or "-" for names in ("id_tokens", "secrets"))
+    _say(f"Run {shape['id']} succeeded; ID tokens: {id_tokens}; secrets: {secrets}")
 
 
 def _vault(here: Installation) -> None:

@@ -77,6 +77,22 @@ def test_a_delegation_lasts_thirty_days_unless_told_otherwise(command):
     assert abs(life - timedelta(days=30)) < timedelta(seconds=5)
 
 
+def test_what_remains_of_a_pairs_delegations_is_said(command):
+    command("service-account", "create", "trio")
+    pair = ("--user", "alice", "--service-account", "trio")
+    narrow = command("delegation", "grant", *pair, "--scope", "code.read", json=True)
+    wide = command("delegation", "grant", *pair, json=True)
+    assert "note: " not in narrow.stderr + wide.stderr
+    again = command("delegation", "grant", *pair, "--project", "acme/webapp", json=True)
+    already = f"note: delegation {wide.data['id']} does so already, until {wide.data['expires_at']}"
+    assert again.stderr.splitlines() == [already]
+    command("delegation", "revoke", str(again.data["id"]))
+    still = command("delegation", "revoke", str(wide.data["id"]))
+    remaining = f"note: delegation {narrow.data['id']} still lets trio act for alice"
+    assert still.stderr.splitlines() == [remaining]
+    assert command("delegation", "revoke", str(narrow.data["id"])).stderr == ""
+
+
 REFUSALS = {
     "user create alice --email a@example.com": "alice is taken",
     "user create Alice --email a@example.com": "lower-case",
@@ -180,10 +196,23 @@ class TestAnIssuedToken:
         assert shown["header"]["typ"] == "at+jwt"
         assert shown["expired"] is False
 
-    @pytest.mark.parametrize("change", ["{:.0}", "{:.9}", "{:.400}.AAAA"])
-    def test_of_nobody_elses_is_refused(self, command, answer, change):
+    def test_of_another_issuer_name_is_refused(self, command, answer, monkeypatch):
+        monkeypatch.setitem(command.__self__.environment, "COUNTERSIGN_ISSUER", "http://localhost:1")
+        refused = command("token", "inspect", "-", stdin=answer["access_token"], exit_code=1)
+        assert "and this issuer is http://localhost:1\n" in refused.stderr
+
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        [
+            ("{:.0}", "this is no JWT (three parts with dots)"),
+            ("{:.9}", "this is no JWT (three parts with dots)"),
+            ("{}AAAA", "the signature is wrong: the token was changed, or another issuer signed it"),
+            ("a.b.{:.1}", "this is no JWT (three parts with dots)"),
+        ],
+    )
+    def test_of_nobody_elses_is_refused(self, command, answer, change, reason):
         refused = command(
             "token", "inspect", "-", "--json", stdin=change.format(answer["access_token"]), exit_code=1
         )
-        assert "not a token that this issuer has signed" in refused.stderr
+        assert reason in refused.stderr
         assert answer["access_token"][:40] not in refused.stderr

@@ -12,6 +12,8 @@ def test_a_table_moves_no_cursor_and_starts_no_line_of_its_own(capsys):
     assert capsys.readouterr().out.splitlines()[1].split("  ")[0] == r"red \x1b[31m"
     show_all(rows, ("name", "names", "detail"), "", as_json=False)
     assert {sign for sign in capsys.readouterr().out if not sign.isprintable()} == {"\n"}
+    assert fields({"secrets": ["A", "B"]}) == f"{'secrets':22} A, B"
+    assert fields({"reason": None}) == f"{'reason':22} -"
     assert fields({"reason": "two\nlines"}) == rf"{'reason':22} two\nlines"
 
 
