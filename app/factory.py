@@ -81,6 +81,9 @@ def _die_with_parent() -> None:
     By SIGKILL, for nobody is left who would insist (prctl(2), PR_SET_PDEATHSIG).
     """
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    if parent is not None and os.getppid() != parent.pid:
+        raise SystemExit("granian's main process is gone")  # it died before it could be promised to
 
 
 class _UnderIssuerPath:

@@ -122,9 +122,16 @@ def test_a_server_killed_under_load(sample_flow, moments, record_property):
 
 
 def assert_nothing_left(installation: Installation) -> None:
+    """No process, and soon nobody on the port: the kernel takes the memory of a killed process, by which
+    we know it, before its sockets.
+    """
     until(lambda: not alive_with(str(installation.folder)))
+    until(lambda: is_refused(installation.port))
+
+
+def is_refused(port: int) -> bool:
     with closing(socket.socket()) as asking:
-        assert asking.connect_ex(("127.0.0.1", installation.port)) == errno.ECONNREFUSED
+        return asking.connect_ex(("127.0.0.1", port)) == errno.ECONNREFUSED
 
 
 def assert_serves(sample: SampleFlow) -> None:
