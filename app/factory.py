@@ -2,6 +2,8 @@
 
 import ctypes
 import logging
+import multiprocessing
+import os
 import re
 import secrets
 import signal
