@@ -25,9 +25,10 @@ from app.flows.id_tokens import RunFacts, plan
 from app.flows.log import LogWriter
 from app.flows.models import ConfigurationVersion, Run, RunInput, RunState
 from app.flows.secrets import resolve
-from app.flows.start import pair_for, roles_for
+from app.flows.start import starters
 from app.flows.vault import SecretRead, SecretUnavailable, Vault
 from app.identity.credentials import generate_run_token
+from app.identity.facts import Place
 from app.identity.projects import variables_of
 from app.ledger.actions import AuditAction, Outcome
 from app.ledger.record import Actor, record
@@ -153,13 +154,13 @@ class _Execution:
 
     def _facts(self, session: Session, run: Run, now: datetime) -> RunFacts:
         version = session.get_one(ConfigurationVersion, run.configuration_id)
-        pair = pair_for(session, run.project, run.user, run.service_account, now)
+        pair, role = starters(session, run.project, run.user_id, run.service_account_id, now)
         return RunFacts(
             run_id=run.id,
             source=run.source,
             project=run.project,
             pair=pair,
-            human_role=roles_for(session, run.project, pair).human_role,
+            human_role=role,
             flow=parse(version.body).flow(run.flow),
             config_sha=version.sha256,
         )
@@ -174,7 +175,7 @@ class _Execution:
                 composite_scope(declared.scopes, pair.user_id),
                 [declared.resource] if declared.resource else [],
                 issuer=self._node.mint.issuer,
-                project_id=facts.project.id,
+                place=Place(facts.project.path, facts.project.id),
                 now=now,
             )
         except GrantRefused as refusal:

@@ -13,10 +13,11 @@ from app.flows.configuration import Flow, parse
 from app.flows.configurations import newest
 from app.flows.models import ConfigurationVersion, Run, RunInput, RunState
 from app.identity.accounts import find_service_account, find_user
-from app.identity.composite import Composite, act_for
+from app.identity.composite import Composite, pair
+from app.identity.facts import Place, load
 from app.identity.models import Project, ServiceAccount, User
-from app.identity.policy import Allowed, decide
-from app.identity.policy import Denied as PolicyDenied
+from app.identity.permissions import Role
+from app.identity.policy import Conjunct, ConjunctName, Question, decide
 from app.identity.projects import find_project
 from app.ledger.actions import AuditAction, Outcome
 from app.ledger.record import Actor, record
@@ -63,40 +64,22 @@ def start(database: Database, clock: Clock, request: StartRequest, by: Actor) ->
         raise refused.refusal from None
 
 
-def pair_for(
-    session: Session, project: Project, user: User, account: ServiceAccount, now: datetime
-) -> Composite:
-    """The pair as it is now, or ``Denied`` in words: accounts alive, delegation live."""
-    if not account.is_composite:
-        raise Denied(f"{account.name} acts in its own name; a flow needs a composite service account")
-    if account.principal.disabled_at is not None:
-        raise Denied(f"the service account {account.name} is disabled")
-    pair = act_for(
-        session.connection(),
-        service_account_id=account.id,
-        service_account=account.name,
-        user_id=user.id,
-        scopes=(),
-        project_id=project.id,
-        now=now,
-    )
-    if isinstance(pair, PolicyDenied):
-        raise Denied(f"{account.name} may not act for {user.login} in {project.path}: {pair.reason}")
-    return pair
-
-
-def roles_for(session: Session, project: Project, pair: Composite) -> Allowed:
-    """The roles of both, if both may start flows here."""
-    decision = decide(
-        session,
-        "flow.start",
-        project_id=project.id,
-        user_id=pair.user_id,
-        service_account_id=pair.service_account_id,
-    )
-    if isinstance(decision, PolicyDenied):
-        raise Denied(f"{pair.service_account} for {pair.user_login} in {project.path}: {decision.reason}")
-    return decision
+def starters(
+    session: Session, project: Project, user_id: int, service_account_id: int, now: datetime
+) -> tuple[Composite, Role]:
+    """The pair and the human's role, if the one may act for the other and both may start flows here."""
+    place = Place(project.path, project.id)
+    facts = load(session, user_id=user_id, service_account_id=service_account_id, place=place)
+    found = pair(facts, Question(None), now)
+    if isinstance(found, Conjunct):
+        raise Denied(f"in {project.path}: {found.reason}")
+    # The human starts the flow, so the delegation need not cover starting it; the roles of both must.
+    for conjunct in decide(facts, Question("flow.start"), now).conjuncts:
+        if conjunct.name in {ConjunctName.HUMAN, ConjunctName.SERVICE_ACCOUNT} and not conjunct.allowed:
+            raise Denied(conjunct.reason)
+    if facts.human is None or facts.human.role is None:
+        raise AssertionError("an allowed human has a role")
+    return found, facts.human.role
 
 
 class _Refused(Exception):  # noqa: N818 - carries a refusal out of the transaction that it undoes
@@ -107,23 +90,22 @@ class _Refused(Exception):  # noqa: N818 - carries a refusal out of the transact
 
 
 def _save(session: Session, parties: _Parties, request: StartRequest, by: Actor, now: datetime) -> int:
-    pair = pair_for(session, parties.project, parties.user, parties.account, now)
-    roles_for(session, parties.project, pair)
+    composite, _ = starters(session, parties.project, parties.user.id, parties.account.id, now)
     version = newest(session, parties.project)
     flow = parse(version.body).flow(request.flow)
     inputs = _checked_inputs(flow, request.inputs)
-    run = _run(parties, pair, version, flow, request, now)
+    run = _run(parties, composite, version, flow, request, now)
     session.add(run)
     session.flush()
     session.add_all(RunInput(run_id=run.id, name=name, value=value) for name, value in inputs.items())
     event = by.did(
         AuditAction.RUN_CREATE,
         now,
-        user=user_principal(pair.user_id),
-        service_account=service_account_principal(pair.service_account_id),
+        user=user_principal(composite.user_id),
+        service_account=service_account_principal(composite.service_account_id),
         project=parties.project.path,
         run=run.id,
-        detail={"flow": flow.name, "config_sha": version.sha256, "delegation": pair.delegation_id},
+        detail={"flow": flow.name, "config_sha": version.sha256, "delegation": composite.delegation_id},
     )
     record(session, event)
     return run.id
@@ -131,7 +113,7 @@ def _save(session: Session, parties: _Parties, request: StartRequest, by: Actor,
 
 def _run(
     parties: _Parties,
-    pair: Composite,
+    composite: Composite,
     version: ConfigurationVersion,
     flow: Flow,
     request: StartRequest,
@@ -145,7 +127,7 @@ def _run(
         source=request.source,
         user=parties.user,
         service_account=parties.account,
-        delegation_id=pair.delegation_id,
+        delegation_id=composite.delegation_id,
         id_tokens=[],
         secrets=[],
         created_at=now,

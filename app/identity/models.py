@@ -73,6 +73,8 @@ class PersonalAccessToken(Base):
 
 
 class Group(Base):
+    """``acme/tools`` lies in ``acme``: the path alone says what nests in what."""
+
     __tablename__ = "groups"
     __table_args__ = _NEVER_REUSED
 
@@ -89,6 +91,7 @@ class Project(Base):
     group_id: Mapped[int] = mapped_column(ForeignKey(Group.id), index=True)
     path: Mapped[str] = mapped_column(unique=True)
     created_at: Mapped[datetime]
+    deleted_at: Mapped[datetime | None]
     group: Mapped[Group] = relationship(lazy="joined", innerjoin=True)
 
 
@@ -108,6 +111,44 @@ class Member(Base):
     project_id: Mapped[int] = mapped_column(ForeignKey(Project.id), primary_key=True)
     principal_id: Mapped[int] = mapped_column(ForeignKey(Principal.id), primary_key=True, index=True)
     role: Mapped[str]
+
+
+class GroupMember(Base):
+    """A role in a group holds in every group and project below it."""
+
+    __tablename__ = "group_members"
+
+    group_id: Mapped[int] = mapped_column(ForeignKey(Group.id), primary_key=True)
+    principal_id: Mapped[int] = mapped_column(ForeignKey(Principal.id), primary_key=True, index=True)
+    role: Mapped[str]
+
+
+class BurnedPath(Base):
+    """A path that a project had: never another's, for trust policies may still name it."""
+
+    __tablename__ = "burned_paths"
+
+    path: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey(Project.id), index=True)
+    burned_at: Mapped[datetime]
+
+
+class CutOff(Base):
+    """The kill switch: everything of this target that was issued at ``at`` or before is dead."""
+
+    __tablename__ = "cut_offs"
+    __table_args__ = (
+        CheckConstraint("kind IN ('user', 'service_account', 'delegation', 'run', 'token')", name="kind"),
+        Index(None, "kind", "target", "at"),
+        _NEVER_REUSED,
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    target: Mapped[str]
+    at: Mapped[datetime]
+    reason: Mapped[str]
+    actor: Mapped[str]
 
 
 class Delegation(Base):

@@ -1,18 +1,20 @@
-"""Every allow and deny, as a value that carries its reason."""
+"""Every allow and deny: one pure function over facts, whose outcome carries the reason of each conjunct.
 
+Human allows AND service account allows AND delegation covers AND the token's scopes cover AND both active.
+"""
+
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Connection, select
-from sqlalchemy.orm import Session
+from app.identity.facts import DelegationFact, Facts, Party
+from app.identity.permissions import PERMISSIONS, allows
+from app.protocol.principals import service_account_principal, user_principal
+from app.protocol.scopes import covers
 
-from app.identity.models import Member
-from app.identity.permissions import PERMISSIONS, Role, allows, role_named
 
-
-class Conjunct(StrEnum):
-    """What must all hold for a composite identity to be allowed something."""
-
+class ConjunctName(StrEnum):
     HUMAN = "human"
     SERVICE_ACCOUNT = "service_account"
     DELEGATION = "delegation"
@@ -20,44 +22,129 @@ class Conjunct(StrEnum):
     ACTIVE = "active"
 
 
-@dataclass(frozen=True)
-class Denied:
-    """Which conjunct refused, and why; for the ledger and for callers who may know."""
-
-    conjunct: Conjunct
+@dataclass(frozen=True, slots=True)
+class Conjunct:
+    name: ConjunctName
+    allowed: bool
     reason: str
 
 
-@dataclass(frozen=True)
-class Allowed:
-    """Both parties have the role that the permission needs."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """May this identity do this here. ``permission`` of ``None``: may it act at all, with these scopes;
+    ``scopes`` of ``None``: no token is looked at.
+    """
 
-    human_role: Role
-    service_account_role: Role
+    permission: str | None
+    scopes: Collection[str] | None = None
+
+    @property
+    def needed(self) -> Collection[str]:
+        """What a delegation has to cover."""
+        return (self.permission,) if self.permission is not None else (self.scopes or ())
 
 
-def decide(
-    connection: Connection | Session,
-    permission: str,
-    *,
-    project_id: int,
-    user_id: int,
-    service_account_id: int,
-) -> Allowed | Denied:
-    """Whether the human AND the service account may do this in the project."""
-    query = select(Member.principal_id, Member.role).where(
-        Member.project_id == project_id, Member.principal_id.in_((user_id, service_account_id))
+@dataclass(frozen=True, slots=True)
+class Decision:
+    conjuncts: tuple[Conjunct, ...]
+    delegation: DelegationFact | None
+
+    @property
+    def allowed(self) -> bool:
+        return all(each.allowed for each in self.conjuncts)
+
+    @property
+    def refusal(self) -> Conjunct | None:
+        """The first conjunct that refuses; for the ledger and for callers who may know."""
+        return next((each for each in self.conjuncts if not each.allowed), None)
+
+
+def decide(facts: Facts, question: Question, now: datetime) -> Decision:
+    """The intersection. Each conjunct is answered by itself, so that all reasons can be told."""
+    delegation, delegated = _delegation(facts, question, now)
+    return Decision(
+        (_human(facts, question), _account(facts, question), delegated, _scope(question), _active(facts)),
+        delegation,
     )
-    roles = {number: role_named(role) for number, role in connection.execute(query)}
-    human, account = roles.get(user_id), roles.get(service_account_id)
-    if human is None or not allows(human, permission):
-        return Denied(Conjunct.HUMAN, f"the human {_lacks(human, permission)}")
-    if account is None or not allows(account, permission):
-        return Denied(Conjunct.SERVICE_ACCOUNT, f"the service account {_lacks(account, permission)}")
-    return Allowed(human, account)
 
 
-def _lacks(role: Role | None, permission: str) -> str:
-    held = "is no member of the project" if role is None else f"is {role.label} in the project"
+def _human(facts: Facts, question: Question) -> Conjunct:
+    if facts.user_id is None:
+        account = facts.service_account
+        if account is not None and not account.is_composite:
+            return _yes(ConjunctName.HUMAN, f"{account.name} acts in its own name")
+        return _no(ConjunctName.HUMAN, "there is no human to act for")
+    if facts.human is None:
+        return _no(ConjunctName.HUMAN, f"{user_principal(facts.user_id)} is no human")
+    return _role(ConjunctName.HUMAN, facts.human, facts, question)
+
+
+def _account(facts: Facts, question: Question) -> Conjunct:
+    name = ConjunctName.SERVICE_ACCOUNT
+    if facts.service_account_id is None:
+        return _yes(name, "no service account takes part")
+    account = facts.service_account
+    if account is None:
+        return _no(name, f"{service_account_principal(facts.service_account_id)} is no service account")
+    if facts.user_id is not None and not account.is_composite:
+        return _no(name, f"{account.name} acts in its own name, for no human")
+    return _role(name, account, facts, question)
+
+
+def _role(name: ConjunctName, party: Party, facts: Facts, question: Question) -> Conjunct:
+    permission = question.permission
+    if permission is None:
+        return _yes(name, f"{party.name} is known")
+    held = f"{party.name} is {party.role.label}" if party.role else f"{party.name} is no member"
+    where = f"{held} in {facts.project_path}" if facts.project_path else held
+    if allows(party.role, permission):
+        return _yes(name, f"{where}, which has {permission}")
     needed = PERMISSIONS.get(permission)
-    return f"{held}; {permission} needs {needed.label if needed else 'a role that does not exist'}"
+    return _no(name, f"{where}; {permission} needs {needed.label if needed else 'a permission that exists'}")
+
+
+def _delegation(facts: Facts, question: Question, now: datetime) -> tuple[DelegationFact | None, Conjunct]:
+    name = ConjunctName.DELEGATION
+    if facts.user_id is None or facts.service_account_id is None:
+        return None, _yes(name, "nobody acts for another")
+    here, needed = {None, facts.project_id}, question.needed
+    tests: dict[str, Callable[[DelegationFact], bool]] = {
+        "there is no delegation": lambda _: True,
+        "the delegation was revoked": lambda each: each.revoked_at is None,
+        "the delegation has expired": lambda each: each.expires_at > now,
+        "the delegation is for another project": lambda each: (
+            facts.project_id is None or each.project_id in here
+        ),
+        f"no delegation covers {' '.join(question.needed)}": lambda each: covers(
+            each.scopes, question.needed
+        ),
+    }
+    left = list(facts.delegations)
+    for refusal, test in tests.items():
+        left = [each for each in left if test(each)]
+        if not left:
+            return None, _no(name, refusal)
+    return left[0], _yes(name, f"delegation {left[0].id} covers it")
+
+
+def _scope(question: Question) -> Conjunct:
+    if question.permission is None or question.scopes is None:
+        return _yes(ConjunctName.SCOPE, "no token's scopes are asked about")
+    if covers(question.scopes, (question.permission,)):
+        return _yes(ConjunctName.SCOPE, "the token's scopes cover it")
+    return _no(ConjunctName.SCOPE, f"the token's scopes do not cover {question.permission}")
+
+
+def _active(facts: Facts) -> Conjunct:
+    parties = [party for party in (facts.human, facts.service_account) if party is not None]
+    if dead := [party.name for party in parties if not party.is_active]:
+        return _no(ConjunctName.ACTIVE, f"{' and '.join(dead)} {'is' if len(dead) == 1 else 'are'} disabled")
+    return _yes(ConjunctName.ACTIVE, "nobody who takes part is disabled")
+
+
+def _yes(name: ConjunctName, reason: str) -> Conjunct:
+    return Conjunct(name, allowed=True, reason=reason)
+
+
+def _no(name: ConjunctName, reason: str) -> Conjunct:
+    return Conjunct(name, allowed=False, reason=reason)

@@ -10,9 +10,10 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from app.errors import Refusal
-from app.identity.composite import Composite, act_for
+from app.identity.composite import Composite, pair
+from app.identity.facts import Place, load
 from app.identity.permissions import SCOPES
-from app.identity.policy import Denied
+from app.identity.policy import Conjunct, Question
 from app.protocol.oauth_errors import OAuthError
 from app.protocol.scopes import RequestedScope, ScopeError, parse_scope
 from app.tokens.audiences import api_of, find_api
@@ -67,27 +68,18 @@ def decide(
     issuer: str,
     now: datetime,
     client_secret_id: int | None = None,
-    project_id: int | None = None,
+    place: Place | None = None,
 ) -> AccessGrant:
     """The grant for a scope parameter and its ``resource`` parameters; raises ``GrantRefused``."""
     requested = _parse(account, scope)
     audience = _audience(connection, account, requested, issuer, resources)
     if not account.is_composite:
         return AccessGrant(account, None, requested.names, audience, client_secret_id)
-    if requested.user_id is None:
-        raise _refused(account, requested, "a composite service account needs exactly one user: scope")
-    pair = act_for(
-        connection,
-        service_account_id=account.id,
-        service_account=account.name,
-        user_id=requested.user_id,
-        scopes=requested.names,
-        project_id=project_id,
-        now=now,
-    )
-    if isinstance(pair, Denied):
-        raise _refused(account, requested, f"{pair.conjunct}: {pair.reason}")
-    return AccessGrant(account, pair, requested.names, audience, client_secret_id)
+    facts = load(connection, user_id=requested.user_id, service_account_id=account.id, place=place)
+    found = pair(facts, Question(None, requested.names), now)
+    if isinstance(found, Conjunct):
+        raise _refused(account, requested, f"{found.name}: {found.reason}")
+    return AccessGrant(account, found, requested.names, audience, client_secret_id)
 
 
 def _parse(account: Account, scope: str) -> RequestedScope:

@@ -6,6 +6,7 @@ from sqlalchemy import JSON, CheckConstraint, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
+from app.identity.models import ServiceAccount
 
 
 class Audience(Base):
@@ -20,6 +21,7 @@ class Audience(Base):
     canonical: Mapped[str] = mapped_column(unique=True)
     kind: Mapped[str]
     algorithm: Mapped[str]
+    rendering: Mapped[str] = mapped_column(server_default="composite")
     created_at: Mapped[datetime]
 
 
@@ -30,6 +32,17 @@ class AudienceProject(Base):
 
     audience_id: Mapped[int] = mapped_column(ForeignKey(Audience.id, ondelete="CASCADE"), primary_key=True)
     project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"), primary_key=True, index=True)
+
+
+class AudienceIntrospector(Base):
+    """A service account that may ask about tokens for this audience (RFC 7662 §2.1)."""
+
+    __tablename__ = "audience_introspectors"
+
+    audience_id: Mapped[int] = mapped_column(ForeignKey(Audience.id, ondelete="CASCADE"), primary_key=True)
+    service_account_id: Mapped[int] = mapped_column(
+        ForeignKey(ServiceAccount.id), primary_key=True, index=True
+    )
 
 
 class IssuedToken(Base):

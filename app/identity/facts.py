@@ -1,0 +1,142 @@
+"""What a decision needs to know, read in one go; ``policy`` decides over it without asking anybody."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, union_all
+from sqlalchemy.orm import Session
+
+from app.identity.models import Delegation, Group, GroupMember, Member, Principal, ServiceAccount, User
+from app.identity.permissions import Role, role_named
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A human (``email`` set) or a service account, and its strongest role where the decision is about."""
+
+    id: int
+    name: str
+    email: str | None
+    is_active: bool
+    is_composite: bool
+    role: Role | None
+
+
+@dataclass(frozen=True, slots=True)
+class DelegationFact:
+    id: int
+    scopes: tuple[str, ...] | None
+    project_id: int | None
+    expires_at: datetime
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A project, or a group when ``project_id`` is ``None``."""
+
+    path: str
+    project_id: int | None
+
+    @property
+    def groups(self) -> list[str]:
+        """Paths of the groups whose members have their role here too, the place itself if it is one."""
+        segments = self.path.split("/")
+        last = len(segments) + (self.project_id is None)
+        return ["/".join(segments[:count]) for count in range(1, last)]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """``user_id`` and ``service_account_id`` are who was asked about; the parties, who was found."""
+
+    user_id: int | None
+    service_account_id: int | None
+    human: Party | None
+    service_account: Party | None
+    delegations: tuple[DelegationFact, ...]
+    project_id: int | None
+    project_path: str | None
+
+
+def load(
+    connection: Connection | Session,
+    *,
+    user_id: int | None,
+    service_account_id: int | None,
+    place: Place | None = None,
+) -> Facts:
+    """As things are in this transaction; roles only where there is a place."""
+    numbers = [number for number in (user_id, service_account_id) if number is not None]
+    roles = _roles(connection, numbers, place) if place else {}
+    parties = {row.id: row for row in connection.execute(_PARTIES.where(Principal.id.in_(numbers)))}
+    human, account = parties.get(user_id), parties.get(service_account_id)
+    return Facts(
+        user_id,
+        service_account_id,
+        _party(human, roles) if human is not None and human.login is not None else None,
+        _party(account, roles) if account is not None and account.name is not None else None,
+        _delegations(connection, user_id, service_account_id),
+        place.project_id if place else None,
+        place.path if place else None,
+    )
+
+
+_PARTIES = (
+    select(
+        Principal.id,
+        Principal.disabled_at,
+        User.login,
+        User.email,
+        ServiceAccount.name,
+        ServiceAccount.is_composite,
+    )
+    .outerjoin(User, User.id == Principal.id)
+    .outerjoin(ServiceAccount, ServiceAccount.id == Principal.id)
+)
+
+
+def _party(row: Row[*tuple[Any, ...]], roles: dict[int, Role]) -> Party:
+    name = row.name if row.login is None else row.login
+    return Party(row.id, name, row.email, row.disabled_at is None, bool(row.is_composite), roles.get(row.id))
+
+
+def _roles(connection: Connection | Session, numbers: list[int], place: Place) -> dict[int, Role]:
+    """The strongest role of each, own or inherited from a group above."""
+    inherited = (
+        select(GroupMember.principal_id, GroupMember.role)
+        .join(Group, Group.id == GroupMember.group_id)
+        .where(Group.path.in_(place.groups), GroupMember.principal_id.in_(numbers))
+    )
+    own = select(Member.principal_id, Member.role).where(
+        Member.project_id == place.project_id, Member.principal_id.in_(numbers)
+    )
+    roles: dict[int, Role] = {}
+    for number, label in connection.execute(union_all(inherited, own)):
+        if (role := role_named(label)) is not None:
+            roles[number] = max(role, roles.get(number, role))
+    return roles
+
+
+def _delegations(
+    connection: Connection | Session, user_id: int | None, service_account_id: int | None
+) -> tuple[DelegationFact, ...]:
+    """The widest and longest first, so that the same question always names the same delegation."""
+    if user_id is None or service_account_id is None:
+        return ()
+    query = (
+        select(
+            Delegation.id,
+            Delegation.scopes,
+            Delegation.project_id,
+            Delegation.expires_at,
+            Delegation.revoked_at,
+        )
+        .where(Delegation.service_account_id == service_account_id, Delegation.user_id == user_id)
+        .order_by(Delegation.project_id.is_not(None), Delegation.expires_at.desc(), Delegation.id)
+    )
+    return tuple(
+        DelegationFact(number, None if scopes is None else tuple(scopes), project_id, expires_at, revoked_at)
+        for number, scopes, project_id, expires_at, revoked_at in connection.execute(query)
+    )
