@@ -115,9 +115,7 @@ def _delegation(facts: Facts, question: Question, now: datetime) -> tuple[Delega
         "the delegation is for another project": lambda each: (
             facts.project_id is None or each.project_id in here
         ),
-        f"no delegation covers {' '.join(question.needed)}": lambda each: covers(
-            each.scopes, question.needed
-        ),
+        f"no delegation covers {' '.join(needed)}": lambda each: covers(each.scopes, needed),
     }
     left = list(facts.delegations)
     for refusal, test in tests.items():
