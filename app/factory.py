@@ -11,7 +11,7 @@ from flask import Flask, Response, g, request
 
 from app import log
 from app.clock import Clock, system_clock
-from app.endpoints import health, oauth, problems
+from app.endpoints import authzen, health, oauth, problems
 from app.endpoints.well_known import WellKnown
 from app.settings import Settings
 from app.wiring import Components
@@ -45,6 +45,7 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> Flask:
     health.count_requests(app)
     problems.register(app)
     app.register_blueprint(oauth.blueprint(components.mint))
+    app.register_blueprint(authzen.blueprint(components))
     app.register_blueprint(health.blueprint(components))
     inner = _UnderIssuerPath(app.wsgi_app, urlsplit(settings.issuer).path)
     app.wsgi_app = WellKnown(inner, settings.issuer, components.keyring, settings.jwks_max_age)  # type: ignore[method-assign]
@@ -96,7 +97,7 @@ def _add_headers(app: Flask, settings: Settings) -> None:
 
     @app.after_request
     def add_headers(response: Response) -> Response:
-        response.headers["X-Request-Id"] = g.request_id
+        response.headers.setdefault("X-Request-Id", g.request_id)
         for name, value in headers.items():
             response.headers.setdefault(name, value)
         return response

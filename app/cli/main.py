@@ -2,7 +2,7 @@
 
 import click
 
-from app.cli import accounts, audit, flows, projects, sample, server, tokens
+from app.cli import accounts, audiences, audit, explain, flows, kill, projects, sample, server, tokens
 from app.cli.console import Commands
 
 
@@ -27,12 +27,15 @@ for command in (
     accounts.service_account,
     accounts.delegation,
     projects.project,
+    projects.group,
     projects.member,
-    projects.audience,
+    explain.explain,
+    audiences.audience,
     tokens.keys,
     tokens.token,
     flows.flow,
     flows.run,
+    kill.kill_command,
     audit.audit,
     sample.try_it,
 ):

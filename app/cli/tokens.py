@@ -1,18 +1,25 @@
 """``countersign keys`` and ``token``."""
 
+from datetime import datetime
 from typing import TextIO
 
 import click
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
 
 from app import representation as shapes
-from app.cli.console import Commands, Refused, installation, json_option, show, show_all
+from app.cli.console import Commands, Installation, Refused, installation, json_option, show, show_all
 from app.clock import timestamp
+from app.errors import NotFound
 from app.identity.accounts import find_service_account, find_user
+from app.protocol.oauth_errors import OAuthError
 from app.protocol.principals import user_principal
-from app.tokens.grants import Account, GrantRefused, decide
+from app.signing.reader import Reader, SignedToken
+from app.tokens.grants import AccessGrant, Account, GrantRefused, decide
+from app.tokens.introspection import Introspection
 
 
 @click.group(cls=Commands)
@@ -64,26 +71,35 @@ def issue(
         with here.reading() as session:
             row = find_service_account(session, name)
             account = Account(row.id, row.name, row.is_composite)
-            human = [user_principal(find_user(session, login).id)] if login else []
-            if row.principal.disabled_at is not None:
-                raise Refused(f"{name} is disabled")
-        scope = " ".join([*scopes, *human])
+            human = _human(session, login)
+        scope = " ".join([*scopes, *([user_principal(human)] if human else [])])
         issuer = here.settings.issuer
+
+        def decided(connection: Connection, now: datetime) -> AccessGrant:
+            if login is not None and human is None:
+                cause = "the human to act for does not exist, or is none"
+                raise GrantRefused(OAuthError.INVALID_SCOPE, cause, service_account_id=account.id)
+            return decide(connection, account, scope, resources, issuer=issuer, now=now)
+
         try:
-            signed = here.components.mint.access_token(
-                lambda connection, now: decide(connection, account, scope, resources, issuer=issuer, now=now),
-                here.actor,
-            )
+            signed = here.components.mint.access_token(decided, here.actor)
         except GrantRefused as refusal:
             raise Refused(f"{refusal.error.code}: {refusal.cause}") from None
     show(signed.answer(), signed.token.reveal(), as_json=as_json)
+
+
+def _human(session: Session, login: str | None) -> int | None:
+    try:
+        return None if login is None else find_user(session, login).id
+    except NotFound:
+        return None  # the mint refuses, and tells the ledger
 
 
 @token.command("inspect")
 @click.argument("file", type=click.File("r"), metavar="FILE")
 @json_option
 def inspect(file: TextIO, as_json: bool) -> None:
-    """Verify a token against the published keys and show what it says; - reads stdin.
+    """Verify a token against the published keys, show what it says and whether it is alive; - reads stdin.
 
     Example: countersign token issue --service-account duo --user alice | countersign token inspect -
     """
@@ -94,7 +110,21 @@ def inspect(file: TextIO, as_json: bool) -> None:
             decoded = jwt.decode(file.read().strip(), published, algorithms=["RS256"])
         except (JoseError, ValueError) as error:
             raise Refused(f"not a token that this issuer has signed: {type(error).__name__}") from None
+        cause = _cause_of_death(here, decoded)
         expired = decoded.claims["exp"] <= timestamp(here.now)
-    shape = {"header": decoded.header, "claims": decoded.claims, "expired": expired}
+    shape = {
+        "header": decoded.header,
+        "claims": decoded.claims,
+        "expired": expired,
+        "active": cause is None,
+        "reason": cause,
+    }
     lines = [f"{name:22} {value}" for name, value in (decoded.header | decoded.claims).items()]
-    show(shape, "\n".join([*lines, "expired" if expired else "alive"]), as_json=as_json)
+    show(shape, "\n".join([*lines, f"dead: {cause}" if cause else "alive"]), as_json=as_json)
+
+
+def _cause_of_death(here: Installation, token: jwt.Token) -> str | None:
+    introspection = Introspection(Reader(here.components.keyring), here.settings.issuer)
+    signed = SignedToken(token.header["typ"], token.header["kid"], token.claims)
+    with here.components.database.reading_connection() as connection:
+        return introspection.life(connection, signed, here.now).cause

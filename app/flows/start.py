@@ -58,7 +58,7 @@ def start(database: Database, clock: Clock, request: StartRequest, by: Actor) ->
             try:
                 return _save(session, parties, request, by, now)
             except Refusal as refusal:
-                raise _Refused(parties, refusal) from None
+                raise _Refused(parties.user.id, parties.account.id, refusal) from None
     except _Refused as refused:
         _record_refusal(database, refused, request, by, now)
         raise refused.refusal from None
@@ -83,9 +83,10 @@ def starters(
 
 
 class _Refused(Exception):  # noqa: N818 - carries a refusal out of the transaction that it undoes
-    def __init__(self, parties: _Parties, refusal: Refusal) -> None:
+    def __init__(self, user_id: int, service_account_id: int, refusal: Refusal) -> None:
         super().__init__(refusal)
-        self.parties = parties
+        self.user_id = user_id
+        self.service_account_id = service_account_id
         self.refusal = refusal
 
 
@@ -159,13 +160,12 @@ def _checked_inputs(flow: Flow, given: Mapping[str, str]) -> dict[str, str]:
 def _record_refusal(
     database: Database, refused: _Refused, request: StartRequest, by: Actor, now: datetime
 ) -> None:
-    parties = refused.parties
     event = by.did(
         AuditAction.RUN_CREATE,
         now,
         outcome=Outcome.DENIED,
-        user=user_principal(parties.user.id),
-        service_account=service_account_principal(parties.account.id),
+        user=user_principal(refused.user_id),
+        service_account=service_account_principal(refused.service_account_id),
         project=request.project,
         detail={"cause": str(refused.refusal)},
     )

@@ -32,11 +32,13 @@ class Conjunct:
 @dataclass(frozen=True, slots=True)
 class Question:
     """May this identity do this here. ``permission`` of ``None``: may it act at all, with these scopes;
-    ``scopes`` of ``None``: no token is looked at.
+    ``scopes`` of ``None``: no token is looked at. A token lives from one delegation, ``delegation_id``, and
+    from no other that may exist beside it.
     """
 
     permission: str | None
     scopes: Collection[str] | None = None
+    delegation_id: int | None = None
 
     @property
     def needed(self) -> Collection[str]:
@@ -92,37 +94,50 @@ def _account(facts: Facts, question: Question) -> Conjunct:
 
 
 def _role(name: ConjunctName, party: Party, facts: Facts, question: Question) -> Conjunct:
-    permission = question.permission
+    permission, place = question.permission, facts.place
+    if place is not None and not place.exists:
+        return _no(name, "the project or group does not exist, or was deleted")
     if permission is None:
         return _yes(name, f"{party.name} is known")
+    if permission not in PERMISSIONS:
+        return _no(name, "there is no such permission")
     held = f"{party.name} is {party.role.label}" if party.role else f"{party.name} is no member"
-    where = f"{held} in {facts.project_path}" if facts.project_path else held
+    where = f"{held} in {place.path}" if place else held
     if allows(party.role, permission):
         return _yes(name, f"{where}, which has {permission}")
-    needed = PERMISSIONS.get(permission)
-    return _no(name, f"{where}; {permission} needs {needed.label if needed else 'a permission that exists'}")
+    return _no(name, f"{where}; {permission} needs {PERMISSIONS[permission].label}")
 
 
 def _delegation(facts: Facts, question: Question, now: datetime) -> tuple[DelegationFact | None, Conjunct]:
+    """One delegation must pass every test; the reason is the first test that none passes."""
     name = ConjunctName.DELEGATION
     if facts.user_id is None or facts.service_account_id is None:
         return None, _yes(name, "nobody acts for another")
-    here, needed = {None, facts.project_id}, question.needed
-    tests: dict[str, Callable[[DelegationFact], bool]] = {
-        "there is no delegation": lambda _: True,
-        "the delegation was revoked": lambda each: each.revoked_at is None,
-        "the delegation has expired": lambda each: each.expires_at > now,
-        "the delegation is for another project": lambda each: (
-            facts.project_id is None or each.project_id in here
-        ),
-        f"no delegation covers {' '.join(needed)}": lambda each: covers(each.scopes, needed),
-    }
-    left = list(facts.delegations)
-    for refusal, test in tests.items():
-        left = [each for each in left if test(each)]
+    left = facts.delegations
+    for refusal, test in _DELEGATION_TESTS:
+        left = tuple(each for each in left if test(each, facts, question, now))
         if not left:
             return None, _no(name, refusal)
     return left[0], _yes(name, f"delegation {left[0].id} covers it")
+
+
+_DELEGATION_TESTS: tuple[tuple[str, Callable[[DelegationFact, Facts, Question, datetime], bool]], ...] = (
+    ("there is no delegation", lambda *_: True),
+    (
+        "the delegation that the token lives from is not there",
+        lambda each, _, question, __: question.delegation_id in {None, each.id},
+    ),
+    ("the delegation was revoked", lambda each, *_: each.revoked_at is None),
+    ("the delegation has expired", lambda each, _, __, now: each.expires_at > now),
+    (
+        "the delegation is for another project",
+        lambda each, facts, *_: facts.place is None or each.project_id in {None, facts.place.project_id},
+    ),
+    (
+        "the delegation's scopes do not cover it",
+        lambda each, _, question, __: covers(each.scopes, question.needed),
+    ),
+)
 
 
 def _scope(question: Question) -> Conjunct:
@@ -130,7 +145,7 @@ def _scope(question: Question) -> Conjunct:
         return _yes(ConjunctName.SCOPE, "no token's scopes are asked about")
     if covers(question.scopes, (question.permission,)):
         return _yes(ConjunctName.SCOPE, "the token's scopes cover it")
-    return _no(ConjunctName.SCOPE, f"the token's scopes do not cover {question.permission}")
+    return _no(ConjunctName.SCOPE, "the token's scopes do not cover it")
 
 
 def _active(facts: Facts) -> Conjunct:

@@ -1,7 +1,7 @@
 """Writing to the ledger: in the caller's transaction, so that nothing happens untold."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert
 from sqlalchemy.orm import Session
 
 from app.ledger.actions import AuditAction, Outcome
+from app.ledger.chain import append
 from app.ledger.models import AuditRow
 
 
@@ -44,8 +45,11 @@ class Actor:
 
 def record(connection: Connection | Session, *events: AuditEvent) -> None:
     """Adds the events to the transaction; they are durable when it commits, or never happened."""
-    connection.execute(insert(AuditRow), [_row(event) for event in events])
+    if isinstance(connection, Session):
+        connection.flush()
+        connection = connection.connection()
+    connection.execute(insert(AuditRow), append(connection, map(_columns, events)))
 
 
-def _row(event: AuditEvent) -> dict[str, Any]:
-    return asdict(event) | {"action": event.action.value, "outcome": event.outcome.value}
+def _columns(event: AuditEvent) -> dict[str, Any]:
+    return vars(event) | {"action": event.action.value, "outcome": event.outcome.value}

@@ -1,4 +1,4 @@
-"""The one Authlib adapter: its server and one grant class per grant type, calling our mint.
+"""The one Authlib adapter: its server, one grant class per grant type and two endpoints, calling our own.
 
 Authlib parses the request and chooses the grant; client secrets, scopes and tokens are ours. Its own
 descriptions repeat what was sent and its DEBUG log shows whole tokens, so neither is used.
@@ -13,6 +13,7 @@ from urllib.parse import unquote_plus
 from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import OAuth2Request
+from authlib.oauth2.rfc6749.endpoint import Endpoint
 from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
 from sqlalchemy import Connection
 from werkzeug.datastructures import Authorization
@@ -24,11 +25,14 @@ from app.protocol.oauth_errors import OAuthError
 from app.protocol.principals import parse_client_id, service_account_principal
 from app.secret import Secret
 from app.tokens.grants import AccessGrant, Account, GrantRefused, decide
+from app.tokens.introspection import Introspection
 from app.tokens.mint import Mint
+from app.tokens.revocation import Revocation
 
 logging.getLogger("authlib").setLevel(logging.WARNING)
 
 _FORM = "application/x-www-form-urlencoded"
+_JSON = [("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("Pragma", "no-cache")]
 
 
 class TokenError(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
@@ -47,14 +51,24 @@ class TokenError(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
 class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
     """Authlib's server over our mint. ``request_id`` tells the request that is being answered."""
 
-    def __init__(self, mint: Mint, request_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        mint: Mint,
+        introspection: Introspection,
+        revocation: Revocation,
+        request_id: Callable[[], str],
+    ) -> None:
         super().__init__()
         self.mint = mint
+        self.introspection = introspection
+        self.revocation = revocation
         self.request_id = request_id
         self.register_grant(ClientCredentials)
+        self.register_endpoint(Introspect)
+        self.register_endpoint(Revoke)
 
     def get_token_grant(self, request: OAuth2Request) -> BaseGrant:
-        check_form(request)
+        check_form(request, "grant_type")
         try:
             return super().get_token_grant(request)
         except OAuth2Error:
@@ -81,6 +95,9 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
         self._record_stranger(client_id if number else "malformed", now)
         raise TokenError(OAuthError.INVALID_CLIENT)
 
+    def actor(self, client: Client) -> Actor:
+        return Actor(name=service_account_principal(client.id), request_id=self.request_id())
+
     def _record_stranger(self, client_id: str, now: datetime) -> None:
         event = Actor(name="anonymous", request_id=self.request_id()).did(
             AuditAction.CLIENT_AUTHENTICATE,
@@ -106,7 +123,7 @@ class ClientCredentials(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  #
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         mint: Mint = self.server.mint
         client: Client = self.request.client
-        actor = Actor(name=service_account_principal(client.id), request_id=self.server.request_id())
+        actor = self.server.actor(client)
         try:
             signed = mint.access_token(lambda connection, now: self._decide(client, connection, now), actor)
         except GrantRefused as refusal:
@@ -126,11 +143,48 @@ class ClientCredentials(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  #
         )
 
 
-def check_form(request: OAuth2Request) -> None:
+class Introspect(Endpoint):  # type: ignore[misc]  # Authlib has no types
+    """RFC 7662. A ``token_type_hint`` is ignored, as §2.1 allows: there is one kind."""
+
+    ENDPOINT_NAME = "introspection"
+
+    def create_endpoint_response(self, request: OAuth2Request) -> "Answer":
+        check_form(request, "token")
+        server: TokenServer = self.server
+        client, database, now = server.authenticate(request), server.mint.database, server.mint.clock()
+        with database.reading_connection() as connection:
+            finding = server.introspection.asked_by(connection, client.id, request.form["token"], now)
+        if finding.cause is not None:
+            with database.writing_connection() as connection:
+                record(connection, finding.denial(server.actor(client), now))
+        return 200, finding.answer, _JSON
+
+
+class Revoke(Endpoint):  # type: ignore[misc]  # Authlib has no types
+    """RFC 7009. A ``token_type_hint`` is ignored, as §2.1 allows."""
+
+    ENDPOINT_NAME = "revocation"
+
+    def create_endpoint_response(self, request: OAuth2Request) -> "Answer":
+        check_form(request, "token")
+        server: TokenServer = self.server
+        client = server.authenticate(request)
+        try:
+            server.revocation.revoke(client.id, request.form["token"], server.actor(client))
+        except GrantRefused as refusal:
+            raise TokenError(refusal.error) from None
+        return 200, {}, _JSON
+
+
+Answer = tuple[int, dict[str, Any], list[tuple[str, str]]]
+"""Status, JSON body and headers, in Authlib's order."""
+
+
+def check_form(request: OAuth2Request, needed: str) -> None:
     """A form body alone, each parameter once; only ``resource`` may repeat (RFC 6749 §3.2, RFC 8707 §2)."""
     content_type = (request.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
     repeated = [name for name, values in request.form.lists() if len(values) > 1 and name != "resource"]
-    if content_type != _FORM or repeated or request.args or not request.form.get("grant_type"):
+    if content_type != _FORM or repeated or request.args or not request.form.get(needed):
         raise TokenError(OAuthError.INVALID_REQUEST)
 
 

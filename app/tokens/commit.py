@@ -10,11 +10,14 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, insert, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, insert, select, true
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.errors import Overtaken
+from app.identity import cut_offs
 from app.identity.credentials import note_use
-from app.identity.models import ClientSecret, Delegation, Principal
+from app.identity.cut_offs import CutOffKind
+from app.identity.models import ClientSecret, Delegation, Principal, ServiceAccount, User
 from app.ledger.record import AuditEvent, record
 from app.signing.models import KeyState, SigningKey
 from app.tokens.models import IssuedToken
@@ -22,11 +25,12 @@ from app.tokens.models import IssuedToken
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What must still be alive; whatever is ``None`` plays no part."""
+    """What must still be alive and not cut off since; whatever is ``None`` plays no part."""
 
     user: int | None = None
     service_account: int | None = None
     delegation: int | None = None
+    run: int | None = None
     client_secret: int | None = None
     kid: str
 
@@ -49,6 +53,12 @@ _ALIVE: Mapping[str, ColumnElement[bool]] = {
     "kid": (SigningKey.kid == bindparam("kid")) & SigningKey.state.in_((KeyState.ACTIVE, KeyState.RETIRED)),
 }
 
+_PARTIES: Mapping[str, InstrumentedAttribute[int]] = {
+    "user": User.id,
+    "service_account": ServiceAccount.id,
+    "delegation": Delegation.id,
+}
+
 
 def commit(connection: Connection, proposed: Commit) -> None:
     """Writes it all into the caller's transaction; raises ``Overtaken`` with nothing written."""
@@ -61,12 +71,33 @@ def commit(connection: Connection, proposed: Commit) -> None:
 
 def _check(connection: Connection, conditions: Conditions, at: datetime) -> None:
     wanted = {name: value for name, value in vars(conditions).items() if value is not None}
-    row = connection.execute(_question(tuple(wanted)), wanted | {"at": at}).one()
-    if dead := [name for name, alive in zip(wanted, row, strict=True) if not alive]:
+    if connection.dialect.name != "sqlite":
+        connection.execute(_hold(tuple(name for name in _PARTIES if name in wanted)), wanted)
+    row = connection.execute(_question(tuple(wanted)), wanted | {"at": at}).mappings().one()
+    if dead := [name for name, fine in row.items() if not fine]:
         raise Overtaken(f"no longer valid: {', '.join(dead)}")
 
 
 @cache
+def _hold(names: tuple[str, ...]) -> Select[*tuple[int, ...]]:
+    """Where there are many writers: a kill either waits, and then sees the tokens that are about to be
+    written, or has gone before and is seen by the question that follows.
+    """
+    held = select(*(_PARTIES[name] for name in names)).select_from(_PARTIES[names[0]].class_)
+    for name in names[1:]:
+        held = held.join(_PARTIES[name].class_, true())
+    return held.where(*(_PARTIES[name] == bindparam(name) for name in names)).with_for_update(
+        read=True, key_share=True
+    )
+
+
+@cache
 def _question(names: tuple[str, ...]) -> Select[*tuple[bool, ...]]:
-    """One round trip that answers, name by name, whether it is still alive."""
-    return select(*(exists().where(_ALIVE[name]).label(f"{name}_alive") for name in names))
+    """One round trip that answers, name by name, whether it is still alive; a run only by its cut-off."""
+    alive = (exists().where(_ALIVE[name]).label(name) for name in names if name in _ALIVE)
+    targets: cut_offs.Targets = {
+        CutOffKind(name): bindparam(name) for name in names if name in set(CutOffKind)
+    }
+    if not targets:
+        return select(*alive)
+    return select(*alive, (~cut_offs.hits(targets, bindparam("at"))).label("cut_off"))

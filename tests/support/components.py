@@ -12,8 +12,6 @@ from typing import Any, TypeVar
 from urllib.parse import quote_plus
 
 import pytest
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat, load_pem_private_key
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import insert, make_url, select
@@ -24,6 +22,7 @@ from app.factory import create_app
 from app.identity import accounts, credentials, delegations, projects
 from app.ledger.models import AuditRow
 from app.ledger.record import Actor
+from app.ledger.search import NEWEST_FIRST
 from app.secret import Secret
 from app.settings import Settings
 from app.signing.models import SigningKey
@@ -125,10 +124,11 @@ class World:
 
     def new_secret(self, *, life: timedelta | None = None) -> tuple[int, Secret]:
         """One more of duo's: its number and itself."""
+        until = self.clock() + life if life else None
         with self.components.database.writing() as session:
             account = accounts.find_service_account(session, "duo")
             row, secret = credentials.create_client_secret(
-                session, account, expires_at=life and self.clock() + life, by=OPERATOR, now=self.clock()
+                session, account, expires_at=until, by=OPERATOR, now=self.clock()
             )
             return row.id, secret
 
@@ -174,7 +174,7 @@ class World:
 
     def events(self, action: str | None = None) -> list[AuditRow]:
         """The ledger, the newest first."""
-        query = select(AuditRow).order_by(AuditRow.id.desc())
+        query = select(AuditRow).order_by(*NEWEST_FIRST)
         with self.components.database.reading() as session:
             return list(session.scalars(query if action is None else query.where(AuditRow.action == action)))
 
@@ -216,13 +216,11 @@ def settings_for(folder: Path, database_url: str | None = None, **settings: str)
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
-    """An SQLite installation after its first start, to be copied; its keys open quicker than real ones."""
+    """An SQLite installation after its first start, to be copied."""
     folder = tmp_path_factory.mktemp("prepared")
     components = Components(settings_for(folder), ManualClock())
     components.prepare(OPERATOR)
     components.database.dispose()
-    for file in (folder / "keys").glob("*.pem"):
-        _encrypt_lightly(file)
     return Prepared(folder / "var", folder / "keys")
 
 
@@ -344,11 +342,3 @@ def _people(app: Flask, clock: ManualClock) -> World:
             secret=secret,
             secret_id=secret_row.id,
         )
-
-
-def _encrypt_lightly(file: Path) -> None:
-    """With one round of key derivation, for opening it is most of what a test would wait for."""
-    key = load_pem_private_key(file.read_bytes(), PASSPHRASE.encode())
-    encryption = PrivateFormat.PKCS8.encryption_builder().kdf_rounds(1).hmac_hash(SHA256())
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption.build(PASSPHRASE.encode()))
-    file.write_bytes(pem)

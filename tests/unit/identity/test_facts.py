@@ -1,0 +1,156 @@
+"""What a decision is told: read from the database as it is, roles inherited, nothing remembered."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.identity import members, projects
+from app.identity.facts import Place, group_at, load, project_at
+from app.identity.facts_cache import BOUND, FactsCache, Key
+from app.identity.permissions import Role
+from tests.support.components import OPERATOR, on_every_database
+from tests.support.effort import count
+
+PLACES = [
+    "acme",
+    "acme/tools",
+    "acme/tools/deep",
+    "acme/tools/deep/web",
+    "other",
+    "other/tools",
+    "other/tools/web",
+]
+
+
+def read(world, path=None, **who):
+    with world.components.database.reading_connection() as connection:
+        return load(
+            connection, **({"user_id": world.alice, "service_account_id": world.duo} | who), place=path
+        )
+
+
+def place(world, path):
+    with world.components.database.reading_connection() as connection:
+        project = project_at(connection, path)
+        return project if project.exists else group_at(connection, path)
+
+
+@pytest.fixture(scope="module")
+def tree(shared_world):
+    for path in ("acme/tools/deep/web", "other/tools/web"):
+        shared_world.change(projects.create_project, path)
+    return shared_world
+
+
+def assign(world, given):
+    """Alice has these roles in these places, and no others in any of them."""
+    with world.components.database.writing() as session:
+        for path in PLACES:
+            where = members.find_place(session, path)
+            by_now = {"by": OPERATOR, "now": world.clock()}
+            held = {
+                each.source for each in members.members_of(session, where) if each.principal_id == world.alice
+            }
+            if path in given:
+                members.add_member(session, where, "user:alice", given[path].label, **by_now)
+            elif path in held:
+                members.remove_member(session, where, "user:alice", **by_now)
+
+
+@settings(max_examples=count(ci=20, proof=500))
+@given(given_roles=st.dictionaries(st.sampled_from(PLACES), st.sampled_from(Role)))
+def test_the_strongest_role_here_or_above_holds(tree, given_roles):
+    assign(tree, given_roles)
+    for path in PLACES:
+        above = [role for where, role in given_roles.items() if f"{path}/".startswith(f"{where}/")]
+        assert read(tree, place(tree, path)).human.role == max(above, default=None), path
+
+
+def test_a_role_counts_only_where_a_place_is_asked_about(world):
+    assert read(world, place(world, "acme/webapp")).human.role is Role.DEVELOPER
+    assert read(world).human.role is None
+
+
+@pytest.mark.parametrize(
+    "path", ["acme/none", "", "acme/../acme", "acme/web\0", "x" * 5000, "acme/%", "Acme/webapp"]
+)
+def test_a_path_that_names_nothing_is_a_place_that_does_not_exist(shared_world, path):
+    where = place(shared_world, path)
+    assert not where.exists
+    facts = read(shared_world, where)
+    assert (facts.human.role, facts.service_account.role) == (None, None)
+
+
+def test_a_group_is_not_a_project_nor_a_project_a_group(shared_world):
+    with shared_world.components.database.reading_connection() as connection:
+        assert not project_at(connection, "acme").exists
+        assert not group_at(connection, "acme/webapp").exists
+
+
+def test_a_project_that_was_deleted_since_exists_no_more(world):
+    where = place(world, "acme/webapp")
+    assert read(world, where).place.exists
+    world.change(
+        lambda session, **by_now: projects.delete_project(
+            session, projects.find_project(session, "acme/webapp"), **by_now
+        )
+    )
+    facts = read(world, where)
+    assert facts.place == Place("acme/webapp", where.project_id, exists=False)
+    assert facts.human.role is None
+
+
+def test_a_human_is_a_human_and_an_account_an_account(shared_world):
+    crossed = read(shared_world, user_id=shared_world.duo, service_account_id=shared_world.alice)
+    assert (crossed.human, crossed.service_account) == (None, None)
+    assert read(shared_world, user_id=999, service_account_id=None).human is None
+
+
+@on_every_database
+def test_the_widest_delegation_comes_first(world):
+    narrow = world.delegate(scopes=["code.read"], life=timedelta(days=1))
+    facts = read(world)
+    assert [(each.id, each.scopes) for each in facts.delegations] == [
+        (world.delegation, None),
+        (narrow, ("code.read",)),
+    ]
+
+
+KEY = Key(1, 2, "project", "acme/webapp")
+
+
+def test_kept_facts_are_told_again_until_the_bound_and_no_longer(clock):
+    cache, loaded = FactsCache(clock), []
+    for advance in (0, BOUND.total_seconds() - 0.001, 0.001):
+        clock.advance(seconds=advance)
+        cache.get(KEY, lambda: loaded.append(clock.now))
+    assert len(loaded) == 2
+
+
+def test_their_age_counts_from_before_they_were_read(clock):
+    cache, loaded = FactsCache(clock), []
+
+    def slowly():
+        loaded.append(clock.now)
+        clock.advance(seconds=2)
+
+    for _ in range(2):
+        cache.get(KEY, slowly)
+    assert len(loaded) == 2
+
+
+def test_a_clock_that_goes_back_keeps_nothing(clock):
+    cache, loaded = FactsCache(clock), []
+    for advance in (0, -1):
+        clock.advance(seconds=advance)
+        cache.get(KEY, lambda: loaded.append(clock.now))
+    assert len(loaded) == 2
+
+
+def test_what_is_kept_does_not_grow_without_end(clock):
+    cache = FactsCache(clock)
+    for number in range(10_000):
+        cache.get(Key(number, None, "project", "a/b"), lambda: None)
+    assert len(cache._kept) <= 4096
