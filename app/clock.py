@@ -24,15 +24,15 @@ def rfc3339(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LONGEST_DAYS = 36_500  # so that every time from now is one that a calendar has
 
 
 def parse_duration(text: str) -> timedelta:
     """``90s``, ``15m``, ``24h``, ``30d`` or a sum such as ``1h30m``; ``ValueError`` otherwise."""
     if not re.fullmatch(r"(?:[0-9]{1,9}[smhd])+", text, re.ASCII):
         raise ValueError("is a duration such as 15m, 24h or 30d")
-    parts = re.findall(r"([0-9]+)([smhd])", text)
-    try:
-        return sum((timedelta(**{_UNITS[unit]: int(count)}) for count, unit in parts), timedelta())
-    except OverflowError:
-        raise ValueError("is longer than any calendar") from None
+    seconds = sum(int(count) * _SECONDS[unit] for count, unit in re.findall(r"([0-9]+)([smhd])", text))
+    if seconds > _LONGEST_DAYS * _SECONDS["d"]:
+        raise ValueError(f"is longer than {_LONGEST_DAYS}d")
+    return timedelta(seconds=seconds)

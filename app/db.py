@@ -3,18 +3,19 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import (
+    URL,
+    BigInteger,
     Connection,
     DateTime,
     Dialect,
+    Integer,
     MetaData,
     TypeDecorator,
     create_engine,
@@ -51,6 +52,9 @@ class UtcTime(TypeDecorator[datetime]):
         )
 
 
+_NUMBER = BigInteger().with_variant(Integer(), "sqlite")  # the ledger outgrows 32 bits; SQLite's has 64
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(
         naming_convention={
@@ -61,7 +65,27 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UtcTime, dict[str, Any]: JSON, list[str]: JSON(none_as_null=True)}  # noqa: RUF012 - SQLAlchemy's form
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's form
+        int: _NUMBER,
+        datetime: UtcTime,
+        dict[str, Any]: JSON,
+        list[str]: JSON(none_as_null=True),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patience:
+    """Seconds until a database that keeps us waiting counts as one that does not answer; 0 is for ever."""
+
+    connect: int
+    lock: int
+    statement: int
+
+
+IN_A_REQUEST = Patience(connect=3, lock=2, statement=5)
+"""While one request waits its web worker answers no other, discovery included."""
+AT_LEISURE = Patience(connect=10, lock=10, statement=0)
+"""For the command line and the worker: an export may take its time."""
 
 
 class Database:
@@ -69,18 +93,24 @@ class Database:
     from their first statement, so that what they check still holds when they commit.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: Patience = AT_LEISURE) -> None:
         self.url = make_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
-        self.engine = create_engine(self.url, pool_pre_ping=not self.is_sqlite, json_serializer=_json)
+        options: dict[str, Any] = {"hide_parameters": True, "json_serializer": _json}
         if self.is_sqlite:
-            event.listen(self.engine, "connect", _sqlite_on_connect)
+            self.engine = create_engine(self.url, **options)
+            event.listen(self.engine, "connect", partial(_sqlite_on_connect, patience.lock))
             event.listen(self.engine, "begin", _sqlite_on_begin)
+        else:
+            options |= {"pool_pre_ping": True, "pool_timeout": patience.connect}
+            self.engine = create_engine(_with_timeouts(self.url, patience), **options)
         self._writing = self.engine.execution_options(writing=True)
+        one_snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._reading = self.engine.execution_options(**one_snapshot)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        with Session(self.engine, expire_on_commit=False) as session:
+        with Session(self._reading, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
@@ -92,7 +122,7 @@ class Database:
     @contextmanager
     def reading_connection(self) -> Iterator[Connection]:
         """Core alone, for the token path: the ORM costs as much there as the signature."""
-        with self.engine.connect() as connection:
+        with self._reading.connect() as connection:
             yield connection
 
     @contextmanager
@@ -101,34 +131,45 @@ class Database:
             yield connection
 
     def upgrade(self, revision: str = "head") -> None:
-        """Migrates, in one transaction, one node at a time."""
+        """Migrates, in one transaction, one node at a time, for as long as it takes."""
         with self.writing_connection() as connection:
             if not self.is_sqlite:
+                connection.execute(text("SET LOCAL lock_timeout = 0"))
+                connection.execute(text("SET LOCAL statement_timeout = 0"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-            command.upgrade(alembic_config(connection), revision)
+            _alembic("upgrade", connection, revision)
 
     def downgrade(self, revision: str) -> None:
         with self.writing_connection() as connection:
-            command.downgrade(alembic_config(connection), revision)
+            _alembic("downgrade", connection, revision)
 
     def at_head(self) -> bool:
         """Whether the schema is the one that this code was written for; false too when nothing answers."""
         try:
             with self.reading_connection() as connection:
-                current = MigrationContext.configure(connection).get_current_revision()
+                current = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
         except SQLAlchemyError:
             return False
-        return current == ScriptDirectory(str(_MIGRATIONS)).get_current_head()
+        return current == [head()]
 
     def dispose(self) -> None:
         self.engine.dispose()
 
 
-def alembic_config(connection: Connection) -> Config:
+@cache
+def head() -> str:
+    """The newest revision, as its file is named: to ask Alembic would load it into every web worker."""
+    return max(path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
+def _alembic(task: str, connection: Connection, revision: str) -> None:
+    from alembic import command
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
-    return config
+    getattr(command, task)(config, revision)
 
 
 def sqlite_url(home_dir: Path) -> str:
@@ -139,10 +180,23 @@ def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), sort_keys=True)
 
 
-def _sqlite_on_connect(connection: Any, _record: object) -> None:
+def _with_timeouts(url: URL, patience: Patience) -> URL:
+    """Whatever the URL says itself stays; ``tcp_user_timeout`` is for a host that vanished (libpq)."""
+    waits = {"connect_timeout": str(patience.connect), "tcp_user_timeout": f"{patience.lock}000"}
+    options = f"-c lock_timeout={patience.lock}s -c statement_timeout={patience.statement}s"
+    own = dict(url.query)
+    return url.set(query=waits | own | {"options": f"{options} {own.get('options', '')}".rstrip()})
+
+
+def _sqlite_on_connect(lock_seconds: int, connection: Any, _record: object) -> None:
     connection.isolation_level = None  # the driver must not open transactions of its own
     cursor = connection.cursor()
-    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in (
+        f"busy_timeout={lock_seconds}000",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

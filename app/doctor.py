@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import Database
 from app.errors import Refusal
+from app.ledger.key import FILE_NAME as LEDGER_KEY
 from app.signing.keyring import Keyring
 
 
@@ -33,6 +34,7 @@ def all_checks(
     yield from readiness(database, keyring)
     yield Check(3, "keys directory", _keys_dir_fault(keys_dir))
     yield Check(4, "local runs", _refusal_of(why_no_local_runs))
+    yield Check(5, "unknown keys", _unknown_keys_fault(keyring, keys_dir))
 
 
 def _key_fault(keyring: Keyring) -> str | None:
@@ -51,6 +53,18 @@ def _keys_dir_fault(keys_dir: Path) -> str | None:
         return f"others can read private keys: chmod 600 {' '.join(loose)}"
     mode = keys_dir.stat().st_mode if keys_dir.exists() else 0
     return f"others can write to it: chmod go-w {keys_dir}" if mode & 0o022 else None
+
+
+def _unknown_keys_fault(keyring: Keyring, keys_dir: Path) -> str | None:
+    try:
+        known = {row.kid for row in keyring.history()}
+    except SQLAlchemyError:
+        return "not known without a database"
+    files = (path for path in keys_dir.glob("*.pem") if path.name != LEDGER_KEY)
+    unknown = sorted(path.name for path in files if path.stem not in known)
+    if not unknown:
+        return None
+    return f"this database knows no key of {' '.join(unknown)}: delete what an interrupted start has left"
 
 
 def _refusal_of(why_not: Callable[[], str | None]) -> str | None:

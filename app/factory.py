@@ -1,24 +1,31 @@
 """create_app: what a request meets, from the outside in."""
 
+import ctypes
+import logging
 import re
 import secrets
+import signal
 from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
+from sqlalchemy.exc import SQLAlchemyError
 
 from app import log
 from app.clock import Clock, system_clock
+from app.db import IN_A_REQUEST
 from app.endpoints import authzen, health, oauth, problems
 from app.endpoints.well_known import WellKnown
+from app.errors import Refusal
 from app.settings import Settings
 from app.wiring import Components
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+_log = logging.getLogger(__name__)
 _LARGEST_BODY = 1024 * 1024
 _LARGEST_FORM = 64 * 1024
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
@@ -32,7 +39,7 @@ _HEADERS = {
 
 
 def create_app(settings: Settings, clock: Clock = system_clock) -> Flask:
-    components = Components(settings, clock)
+    components = Components(settings, clock, IN_A_REQUEST)
     app = Flask(__name__, static_folder=None)
     app.config.update(
         SECRET_KEY=components.secret_key.reveal(),
@@ -54,10 +61,27 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> Flask:
 
 
 def from_environment() -> Flask:
-    """What the web workers load."""
+    """What the web workers load; the keys are in memory before the first request.
+
+    Without its database it starts all the same, answers 503, and recovers when that does.
+    """
+    _die_with_parent()
     settings = Settings.from_env()
     log.configure(settings.log_level)
-    return create_app(settings)
+    app = create_app(settings)
+    try:
+        app.extensions["countersign"].keyring.current()
+    except (Refusal, SQLAlchemyError) as error:
+        _log.error("no signing keys: %s", error if isinstance(error, Refusal) else type(error).__name__)
+    return app
+
+
+def _die_with_parent() -> None:
+    """Granian's main process, killed, would leave workers on the port that nobody stops or replaces.
+
+    By SIGKILL, for nobody is left who would insist (prctl(2), PR_SET_PDEATHSIG).
+    """
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 class _UnderIssuerPath:
@@ -92,7 +116,7 @@ def _is_proxy(settings: Settings, address: str | None) -> bool:
 
 def _add_headers(app: Flask, settings: Settings) -> None:
     headers = dict(_HEADERS)
-    if not settings.on_loopback:
+    if settings.production:
         headers["Strict-Transport-Security"] = "max-age=63072000"
 
     @app.after_request

@@ -8,7 +8,7 @@ class _OneLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Control characters are escaped, a traceback is indented under its line (ASVS 16.4.1)."""
         head, *rest = super().format(record).split("\n")
-        return "\n  ".join("".join(_escaped(each) for each in line) for line in (head, *rest))
+        return "\n  ".join("".join(escaped(each) for each in line) for line in (head, *rest))
 
 
 def configure(level: str) -> None:
@@ -19,5 +19,5 @@ def configure(level: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _escaped(character: str) -> str:
+def escaped(character: str) -> str:
     return character if character.isprintable() or character == "\t" else repr(character)[1:-1]

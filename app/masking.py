@@ -11,7 +11,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from itertools import compress, count, product
-from operator import attrgetter
+from operator import attrgetter, ge
 from typing import NamedTuple
 from urllib.parse import quote_from_bytes
 
@@ -193,13 +193,16 @@ class _Shape(NamedTuple):
 class _Shapes:
     """Finds text shaped like a JWT: three dotted base64url parts, the first the beginning of a JSON object.
 
-    The least sizes are low, since ``eyJ`` (``{"``) with two dots to follow is seldom anything else.
+    The least sizes are low, since ``eyJ`` (``{"``) with two dots to follow is seldom anything else; an
+    unsigned token's third part is empty (RFC 7519 §6.1).
     """
 
     _OPENING = b"eyJ"
-    _LEAST = (10, 4, 4)
-    _PARTS = re.compile(rb"([\w-]++)(?:\.([\w-]++))?(?:\.([\w-]++))?")
-    _REST = tuple(re.compile(rb"[\w-]*+(?:\.[\w-]++){0,%d}+" % dots) for dots in range(3))
+    _LEAST = (10, 4, 0)
+    _PARTS = re.compile(rb"([\w-]++)(?:\.([\w-]++)(?:\.([\w-]*+))?)?")
+    _REST = tuple(
+        map(re.compile, (rb"[\w-]*+", rb"[\w-]*+(?:\.[\w-]*+)?", rb"[\w-]*+(?:\.[\w-]++(?:\.[\w-]*+)?)?"))
+    )
 
     def __init__(self) -> None:
         self._certain: list[_Shape] = []
@@ -226,10 +229,11 @@ class _Shapes:
     def _begun(self, text: bytes) -> Iterator[_Shape]:
         start = text.find(self._OPENING)
         while parts := start >= 0 and self._PARTS.match(text, start):
-            sizes = [len(part) for part in parts.groups(b"")]
-            complete = all(size >= least for size, least in zip(sizes, self._LEAST, strict=True))
+            sizes = [len(part) for part in parts.groups() if part is not None]
+            dots = len(self._LEAST) - len(sizes)
+            complete = not dots and all(map(ge, sizes, self._LEAST))
             certain = complete or parts.end() - start > JWT_REACH
-            yield _Shape(start, parts.end(), 3 - sum(map(bool, sizes)), certain)
+            yield _Shape(start, parts.end(), dots, certain)
             start = text.find(self._OPENING, parts.end(1))  # one in this part would end alike
 
     @classmethod

@@ -6,6 +6,7 @@ Every fault is found before any is reported, so that one start names them all.
 import difflib
 import ipaddress
 import os
+import pwd
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,12 +15,17 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
 from app.clock import parse_duration
 from app.errors import InvalidInput
 from app.protocol.issuer_identifier import check_issuer, is_loopback
 from app.secret import Secret
 
 PREFIX = "COUNTERSIGN_"
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}$)(?:{_LABEL}\.)*(?!(?:[0-9]+|0x[0-9a-f]*)$){_LABEL}", re.IGNORECASE)
 _PUBLISH_LEAD_FLOOR = timedelta(minutes=30)
 _NETWORK_FILESYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "lustre", "glusterfs", "fuse.sshfs"}
 
@@ -37,6 +43,42 @@ def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
         return ipaddress.ip_network(text)
     except ValueError:
         raise ValueError("is a list of networks such as 10.0.0.0/8, separated by commas") from None
+
+
+def _host_or_network(text: str) -> str:
+    """A host name (RFC 1123 §2.1) or a network, as ``flows.outbound`` reads it."""
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        if not (text.isascii() and _HOST_NAME.fullmatch(text)):
+            raise ValueError("is a list of host names and networks, separated by commas") from None
+    return text
+
+
+def _database_url(text: str) -> Secret:
+    """Never repeats it: SQLAlchemy's own words would, password and all."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise ValueError("is not a URL such as postgresql+psycopg://user:password@host/name") from None
+    backend, _, driver = url.drivername.partition("+")
+    if backend == "postgresql" and driver in {"", "psycopg"}:
+        return Secret(url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False))
+    if backend != "sqlite" or driver not in {"", "pysqlite"}:
+        raise ValueError("begins with postgresql+psycopg: or sqlite:")
+    file = url.database or ""
+    if url.set(drivername="sqlite") != URL.create("sqlite", database=file) or file.startswith((":", "file:")):
+        raise ValueError(
+            "names a file when it is SQLite's, and no more: sqlite:////var/lib/countersign.sqlite3"
+        )
+    return Secret(text)
+
+
+def _account(text: str) -> str:
+    try:
+        return pwd.getpwnam(text).pw_name
+    except (KeyError, ValueError):
+        raise ValueError("is an account of this machine: create it") from None
 
 
 def _choice(*allowed: str) -> Callable[[str], str]:
@@ -91,10 +133,10 @@ class Settings:
         "Never taken from a request.",
     )
     database_url: Secret | None = _setting(
-        Secret,
+        _database_url,
         None,
-        "SQLAlchemy URL of the database; without it SQLite under `HOME_DIR`. "
-        "PostgreSQL: `postgresql+psycopg://user:password@host/name`.",
+        "URL of the database; without it SQLite under `HOME_DIR`. "
+        "PostgreSQL: `postgresql+psycopg://user:password@host/name`; SQLite: `sqlite:////path/of/file`.",
         secret=True,
     )
     home_dir: Path = _setting(
@@ -119,8 +161,7 @@ class Settings:
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = _setting(
         lambda text: tuple(_network(word) for word in _words(text)),
         "",
-        "Networks (CIDR, separated by commas) of reverse proxies whose `X-Forwarded-For` "
-        "and `X-Request-Id` are believed.",
+        "Networks (CIDR, separated by commas) of reverse proxies whose `X-Request-Id` is believed.",
     )
     keystore: str = _setting(_choice("files"), "files", "Where private signing keys are kept.")
     audiences: Literal["open", "registered"] = _setting(
@@ -130,12 +171,12 @@ class Settings:
         "`registered`: only registered verifier audiences.",
     )
     outbound_allow: tuple[str, ...] = _setting(
-        _words,
+        lambda text: tuple(_host_or_network(word) for word in _words(text)),
         "",
         "Host names and networks, separated by commas, that secrets may be fetched from although private.",
     )
     local_executor_user: str | None = _setting(
-        str,
+        _account,
         None,
         "Account that steps of the local executor run as. Required for local runs behind an https issuer.",
     )
@@ -164,9 +205,17 @@ class Settings:
         default=False, metadata={"text": "Flask's debug mode, from `FLASK_DEBUG`; refused behind https."}
     )
 
+    secret_files: tuple[Path, ...] = ()
+    """The ``…_FILE`` paths that settings were read from: nobody else may read them."""
+
+    @property
+    def production(self) -> bool:
+        """Whether this is no trial: an https issuer, wherever it is."""
+        return _is_production(self.issuer)
+
     @property
     def on_loopback(self) -> bool:
-        """Whether the issuer is this machine alone: a trial, not a production start."""
+        """Whether the issuer's host is this machine, so that what it talks to may be as well."""
         return is_loopback(urlsplit(self.issuer).hostname or "")
 
     @classmethod
@@ -174,7 +223,8 @@ class Settings:
         """Reads every setting; raises one ``SettingsError`` that names all faults."""
         faults = list(_unknown(environ))
         values: dict[str, Any] = {
-            "debug": environ.get("FLASK_DEBUG", "0").lower() not in {"", "0", "false", "no"}
+            "debug": environ.get("FLASK_DEBUG", "0").lower() not in {"", "0", "false", "no"},
+            "secret_files": tuple(Path(environ[name]) for name in _file_variables() if name in environ),
         }
         for name, metadata in declared().items():
             try:
@@ -186,11 +236,6 @@ class Settings:
             raise SettingsError(faults)
         return cls(**values)
 
-    def with_generated(self, **values: Any) -> "Settings":
-        """The same settings with secrets filled in that a development start has made."""
-        current = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return Settings(**(current | values))
-
 
 def declared() -> dict[str, Mapping[str, Any]]:
     """Every ``COUNTERSIGN_…`` setting: field name to its parser, default and documentation."""
@@ -199,6 +244,10 @@ def declared() -> dict[str, Mapping[str, Any]]:
         for name, spec in Settings.__dataclass_fields__.items()
         if "parse" in spec.metadata
     }
+
+
+def _file_variables() -> list[str]:
+    return [f"{PREFIX}{name.upper()}_FILE" for name, metadata in declared().items() if metadata["secret"]]
 
 
 def _read(name: str, metadata: Mapping[str, Any], environ: Mapping[str, str]) -> Any:
@@ -222,17 +271,22 @@ def _file_content(path: str) -> str:
 
 
 def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
-    known = {PREFIX + name.upper() for name in declared()}
-    known |= {PREFIX + name.upper() + "_FILE" for name, metadata in declared().items() if metadata["secret"]}
+    known = {name.upper() for name in declared()}
+    known |= {variable.removeprefix(PREFIX) for variable in _file_variables()}
     for variable in sorted(environ):
-        if variable.startswith(PREFIX) and variable not in known:
-            near = difflib.get_close_matches(variable, known, 1)
-            yield f"{variable} is not a setting" + (f": did you mean {near[0]}?" if near else "")
+        name = variable.removeprefix(PREFIX)
+        if variable.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            yield f"{variable} is not a setting" + (f": did you mean {PREFIX}{near[0]}?" if near else "")
+
+
+def _is_production(issuer: str) -> bool:
+    return issuer.startswith("https:")
 
 
 def _production_faults(values: Mapping[str, Any]) -> Iterator[str]:
     """What an https issuer demands beyond well-formed settings; a setting that is at fault is absent."""
-    if not values.get("issuer", "").startswith("https:"):
+    if not _is_production(values.get("issuer", "")):
         return
     for name in ("keys_passphrase", "secret_key"):
         if values.get(name, ...) is None:
@@ -242,11 +296,23 @@ def _production_faults(values: Mapping[str, Any]) -> Iterator[str]:
         yield "FLASK_DEBUG must be off behind an https issuer"
     if values.get("key_publish_lead", _PUBLISH_LEAD_FLOOR) < _PUBLISH_LEAD_FLOOR:
         yield f"{PREFIX}KEY_PUBLISH_LEAD is at least 30m behind an https issuer: verifiers cache the JWKS"
-    if values.get("database_url", ...) is None and _on_network_disk(values["home_dir"]):
-        yield f"{PREFIX}HOME_DIR is on a network disk, where SQLite loses data: use PostgreSQL"
+    if "database_url" in values:
+        yield from _network_disk_faults(values["database_url"], values["home_dir"])
+
+
+def _network_disk_faults(database_url: Secret | None, home_dir: Path) -> Iterator[str]:
+    url = make_url(database_url.reveal()) if database_url else None
+    if url is None:
+        name, path = "HOME_DIR", home_dir
+    elif url.get_backend_name() == "sqlite":
+        name, path = "DATABASE_URL", Path(url.database or "")
+    else:
+        return
+    if _on_network_disk(path):
+        yield f"{PREFIX}{name} is on a network disk, where SQLite loses data: use PostgreSQL"
 
 
 def _on_network_disk(path: Path) -> bool:
     mounts = (line.split(" ")[1:3] for line in Path("/proc/self/mounts").read_text().splitlines())
-    holding = [(mount, kind) for mount, kind in mounts if path.absolute().is_relative_to(mount)]
+    holding = [(mount, kind) for mount, kind in mounts if path.resolve().is_relative_to(mount)]
     return max(holding, key=lambda held: len(held[0]), default=("", ""))[1] in _NETWORK_FILESYSTEMS

@@ -1,23 +1,19 @@
 """Components: every long-lived object of a process, built once from Settings."""
 
 import logging
+import os
 import secrets
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
 from app.clock import Clock, system_clock
-from app.db import Database, sqlite_url
+from app.db import AT_LEISURE, Database, Patience, sqlite_url
 from app.durable import write_once
-from app.flows.execution import Executions
-from app.flows.executors.account import check_boundary
-from app.flows.executors.local import LocalExecutor
-from app.flows.outbound import Outbound
-from app.flows.vault import Vault
 from app.identity.facts_cache import FactsCache
-from app.ledger.checkpoints import Checkpoints
-from app.ledger.key import LedgerKey
 from app.ledger.record import Actor
 from app.secret import Secret
 from app.settings import Settings
@@ -27,6 +23,12 @@ from app.signing.reader import Reader
 from app.tokens import presented
 from app.tokens.mint import Mint
 from app.tokens.presented import PresentedToken
+
+if TYPE_CHECKING:
+    from app.flows.execution import Executions
+    from app.flows.executors.local import LocalExecutor
+    from app.ledger.checkpoints import Checkpoints
+    from app.ledger.key import LedgerKey
 
 _log = logging.getLogger(__name__)
 
@@ -39,11 +41,14 @@ def make_home(settings: Settings) -> None:
 
 
 class Components:
-    """Built on first use, so that a command pays for what it needs."""
+    """Built on first use: each process pays for what it needs, and no web worker loads what runs flows."""
 
-    def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock = system_clock, patience: Patience = AT_LEISURE
+    ) -> None:
         self.settings = settings
         self.clock = clock
+        self.patience = patience
 
     def prepare(self, by: Actor) -> None:
         """What a first start needs and any later one leaves alone: the schema, and signing keys."""
@@ -55,7 +60,7 @@ class Components:
     @cached_property
     def database(self) -> Database:
         url = self.settings.database_url
-        return Database(url.reveal() if url else sqlite_url(self.settings.home_dir))
+        return Database(url.reveal() if url else sqlite_url(self.settings.home_dir), self.patience)
 
     @cached_property
     def keyring(self) -> Keyring:
@@ -63,11 +68,15 @@ class Components:
         return Keyring(self.database, keystore, self.clock)
 
     @cached_property
-    def ledger_key(self) -> LedgerKey:
+    def ledger_key(self) -> "LedgerKey":
+        from app.ledger.key import LedgerKey
+
         return LedgerKey(self.settings.keys_dir, self.keys_passphrase)
 
     @cached_property
-    def checkpoints(self) -> Checkpoints:
+    def checkpoints(self) -> "Checkpoints":
+        from app.ledger.checkpoints import Checkpoints
+
         return Checkpoints(self.database, self.ledger_key, self.clock)
 
     @cached_property
@@ -96,11 +105,17 @@ class Components:
         return presented.read(connection, self.reader, self.settings.issuer, token, self.clock())
 
     @cached_property
-    def executor(self) -> LocalExecutor:
+    def executor(self) -> "LocalExecutor":
+        from app.flows.executors.local import LocalExecutor
+
         return LocalExecutor(runs_dir=self.settings.home_dir / "runs", user=self.settings.local_executor_user)
 
     @cached_property
-    def executions(self) -> Executions:
+    def executions(self) -> "Executions":
+        from app.flows.execution import Executions
+        from app.flows.outbound import Outbound
+        from app.flows.vault import Vault
+
         settings = self.settings
         return Executions(
             database=self.database,
@@ -117,15 +132,25 @@ class Components:
         user = self.settings.local_executor_user
         if user is None:
             needed = "steps need an account of their own behind https: set COUNTERSIGN_LOCAL_EXECUTOR_USER"
-            return None if self.settings.on_loopback else needed
-        own = (path for path in self.settings.home_dir.iterdir() if path.is_file())
-        private = [self.settings.keys_dir, Path("/proc/self/environ"), *own]
-        readable = check_boundary(user, [path for path in private if path.exists()])
+            return needed if self.settings.production else None
+        from app.flows.executors.account import check_boundary
+
+        private = dict.fromkeys(path.absolute() for path in self._private_paths() if path.exists())
+        readable = check_boundary(user, [*private])
         return f"the account {user} can read {', '.join(readable)}: take that away" if readable else None
+
+    def _private_paths(self) -> Iterator[Path]:
+        """What steps must not reach: keys, secrets in files, the database, our environment."""
+        yield self.settings.keys_dir
+        yield from self.settings.secret_files
+        yield from (path for path in self.settings.home_dir.glob("*") if path.is_file())
+        if self.database.is_sqlite:
+            yield from (Path(f"{self.database.url.database}{end}") for end in ("", "-wal", "-shm"))
+        yield Path(f"/proc/{os.getpid()}/environ")
 
     def _generated(self, name: str) -> Secret:
         """A development secret, made once and kept; processes that start together end with the same one."""
-        if not self.settings.on_loopback:
+        if self.settings.production:
             raise AssertionError(f"{name} must come from the settings behind an https issuer")
         path = self.settings.home_dir / name
         if not path.exists():

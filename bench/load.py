@@ -1,7 +1,8 @@
 """A load generator: one thread, HTTP/1.1 keep-alive over raw sockets, a bounded number of requests."""
 
 import asyncio
-from base64 import b64encode
+import json
+from base64 import b64encode, urlsafe_b64decode
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
@@ -45,13 +46,23 @@ async def _converse(port: int, request: bytes, turns: Iterator[int]) -> bytes:
     """One connection, which takes turns from the common count until there are none."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     body = b""
-    for _ in turns:
-        writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        body = await reader.readexactly(body_length(head))
-    writer.close()
+    try:
+        for _ in turns:
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            body = await reader.readexactly(body_length(head))
+    finally:
+        writer.close()
     await writer.wait_closed()
     return body
+
+
+def expect_rs256(body: bytes) -> None:
+    """That a token endpoint's answer holds what is compared: a JWT with an RSA-2048 signature."""
+    token: str = json.loads(body)["access_token"]
+    header, _, signature = (urlsafe_b64decode(part + "==") for part in token.split("."))
+    if json.loads(header)["alg"] != "RS256" or len(signature) != 256:
+        raise UnexpectedAnswerError(header.decode())
 
 
 def body_length(head: bytes) -> int:

@@ -20,6 +20,10 @@ class Process:
     resident_pages: int
 
     @property
+    def cpu_seconds(self) -> float:
+        return self.cpu_ticks / _TICKS_PER_SECOND
+
+    @property
     def resident_bytes(self) -> int:
         return self.resident_pages * _PAGE
 
@@ -49,7 +53,7 @@ def running() -> Iterator[Process]:
 
 def cpu_seconds(root: int) -> float:
     """Of the whole tree below and with `root` since each of its processes started."""
-    return sum(process.cpu_ticks for process in tree(root, running())) / _TICKS_PER_SECOND
+    return sum(process.cpu_seconds for process in tree(root, running()))
 
 
 def _descent(root: int, children: Mapping[int, list[int]]) -> Iterator[int]:

@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.support.node_jose",
     "tests.support.pyjwt_verifier",
     "tests.support.server",
+    "tests.support.sample_flow",
 ]
 
 register_profiles()

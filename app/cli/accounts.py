@@ -3,7 +3,7 @@
 import click
 
 from app import representation as shapes
-from app.cli.console import Commands, duration, installation, json_option, show, show_all
+from app.cli.console import NUMBER, Commands, duration, installation, json_option, show, show_all
 from app.identity import accounts, credentials, delegations
 from app.identity.models import ServiceAccount, User
 from app.identity.projects import find_project
@@ -109,7 +109,7 @@ def create_user_token(login: str, scopes: tuple[str, ...], expires: str | None, 
 
 
 @user_token.command("revoke")
-@click.argument("token_id", metavar="ID", type=int)
+@click.argument("token_id", metavar="ID", type=NUMBER)
 @json_option
 def revoke_user_token(token_id: int, as_json: bool) -> None:
     """Revoke a personal access token.
@@ -221,7 +221,7 @@ def create_secret(name: str, expires: str | None, as_json: bool) -> None:
 
 @service_account_secret.command("revoke")
 @click.argument("name")
-@click.argument("secret_id", metavar="ID", type=int)
+@click.argument("secret_id", metavar="ID", type=NUMBER)
 @json_option
 def revoke_secret(name: str, secret_id: int, as_json: bool) -> None:
     """Revoke a client secret.
@@ -288,7 +288,7 @@ def list_delegations(as_json: bool) -> None:
 
 
 @delegation.command("revoke")
-@click.argument("delegation_id", metavar="ID", type=int)
+@click.argument("delegation_id", metavar="ID", type=NUMBER)
 @json_option
 def revoke_delegation(delegation_id: int, as_json: bool) -> None:
     """End a delegation.

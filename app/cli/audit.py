@@ -11,8 +11,7 @@ import orjson
 
 from app import representation as shapes
 from app.cli import proof
-from app.cli.console import Commands, Installation, installation, json_option, show_all
-from app.clock import parse_duration
+from app.cli.console import NUMBER, Commands, Installation, duration, installation, json_option, show_all
 from app.identity.accounts import find_service_account, find_user
 from app.ledger import search
 from app.ledger.actions import AuditAction, Outcome
@@ -43,7 +42,7 @@ def _filters(command: click.decorators.FC) -> click.decorators.FC:
         click.option("--outcome", type=click.Choice([each.value for each in Outcome])),
         click.option("--action", metavar="SOURCE:SUBJECT:VERB"),
         click.option("--jti"),
-        click.option("--run", type=int),
+        click.option("--run", metavar="ID", type=NUMBER),
         click.option("--project", metavar="GROUP/PROJECT"),
         click.option("--service-account", metavar="NAME"),
         click.option("--user", metavar="LOGIN"),
@@ -63,7 +62,7 @@ def _filter(here: Installation, **given: Any) -> search.Filter:
     if given["outcome"] is not None:
         given["outcome"] = Outcome(given["outcome"])
     for option in ("since", "until"):
-        given[option] = moment(here.now, f"--{option}", given[option]) if given[option] else None
+        given[option] = _moment(here, f"--{option}", given[option]) if given[option] else None
     return search.Filter(**given)
 
 
@@ -74,18 +73,14 @@ def _action(text: str) -> str:
         raise click.UsageError("--action is one of those in docs/reference/audit.md") from None
 
 
-def moment(now: datetime, option: str, text: str) -> datetime:
+def _moment(here: Installation, option: str, text: str) -> datetime:
     try:
-        return now - parse_duration(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
-        pass
-    try:
-        given = datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
-        raise click.UsageError(f"{option} is a time such as 2026-11-22T10:00:00Z, or 24h") from None
-    if given.tzinfo is None:
+        return here.now - duration(f"{option} (a time such as 2026-11-22T10:00:00Z, or 24h)", text)
+    if moment.tzinfo is None:
         raise click.UsageError(f"{option} needs a zone: end it with Z")
-    return given
+    return moment
 
 
 @audit.command("list")
@@ -108,23 +103,16 @@ def list_events(limit: int, cursor: str | None, as_json: bool, **given: Any) -> 
         click.echo(f"there may be more: --cursor {search.cursor(page[-1])}", err=True)
 
 
-@audit.command("export")
-@_filters
-@click.option("--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl", show_default=True)
-def export(form: str, **given: Any) -> None:
-    """Write every matching event to stdout, the oldest first.
-
-    Example: countersign audit export --format csv > audit.csv
-    """
-    with installation() as here:
-        wanted = _filter(here, **given)
-        with here.reading() as session:
-            rows = (shapes.audit_event(row) for row in search.oldest_first(session, wanted))
-            write = _write_csv if form == "csv" else _write_lines
-            write(rows)
+def _write_json(rows: Iterator[shapes.Shape]) -> None:
+    """One array, streamed."""
+    before = b"["
+    for row in rows:
+        click.echo(before + orjson.dumps(row), nl=False)
+        before = b",\n"
+    click.echo("[]" if before == b"[" else "]")
 
 
-def _write_lines(rows: Iterator[shapes.Shape]) -> None:
+def _write_jsonl(rows: Iterator[shapes.Shape]) -> None:
     for row in rows:
         click.echo(orjson.dumps(row))
 
@@ -146,3 +134,22 @@ def _spreadsheet_safe(value: object) -> object:
         if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
         else value
     )
+
+
+_FORMATS = {"jsonl": _write_jsonl, "json": _write_json, "csv": _write_csv}
+
+
+@audit.command("export")
+@_filters
+@click.option("--format", "form", type=click.Choice(_FORMATS), default="jsonl", show_default=True)
+@click.option("--json", "form", flag_value="json", help="The same as --format json: one array.")
+def export(form: str, **given: Any) -> None:
+    """Write every matching event to stdout, the oldest first.
+
+    Example: countersign audit export --format csv > audit.csv
+    """
+    with installation() as here:
+        wanted = _filter(here, **given)
+        with here.reading() as session:
+            rows = (shapes.audit_event(row) for row in search.oldest_first(session, wanted))
+            _FORMATS[form](rows)

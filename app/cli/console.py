@@ -1,11 +1,12 @@
 """What every command has in common: the installation it works on, ``--json``, refusals and exit codes."""
 
-import getpass
+import inspect
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import pwd
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
-from typing import Any, TypeVar
+from datetime import datetime, timedelta
+from typing import Any
 
 import click
 import orjson
@@ -16,10 +17,12 @@ from app import log
 from app.clock import parse_duration
 from app.errors import Refusal
 from app.ledger.record import Actor
+from app.log import escaped
 from app.settings import Settings
 from app.wiring import Components
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+NUMBER = click.IntRange(1, 2**63 - 1)
+"""The number of a row, as wide as its column."""
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object or array on stdout.")
 
 
@@ -34,7 +37,7 @@ class Installation:
 
     @property
     def actor(self) -> Actor:
-        return Actor(name=f"operator:{getpass.getuser()}")
+        return Actor(name=f"operator:{_login_name()}")
 
     @property
     def now(self) -> datetime:
@@ -67,14 +70,32 @@ class Refused(click.ClickException):
         click.echo(f"countersign: {self.format_message()}", err=True, file=file)
 
 
-class Commands(click.Group):
+class Command(click.Command):
+    """Its help prints the example in one piece, so that it can be copied."""
+
+    def __init__(self, *arguments: Any, **attributes: Any) -> None:
+        super().__init__(*arguments, **attributes)
+        if self.help is not None:
+            self.help = inspect.cleandoc(self.help).replace("\nExample:", "\n\b\nExample:")
+
+
+class Commands(Command, click.Group):
     """A group whose commands end in a refusal, never in a traceback, when the rules say no."""
+
+    command_class = Command
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        if any("\ud800" <= character <= "\udfff" for text in arguments for character in text):
+            raise click.UsageError("an argument is not text in UTF-8", context)
+        return super().parse_args(context, arguments)
 
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
         except Refusal as refusal:
             raise Refused(str(refusal)) from None
+        except OverflowError:
+            raise Refused("a number or a time is larger than any there is") from None
         except DBAPIError as error:
             raise Refused(f"the database refused: {type(error).__name__}; see countersign doctor") from None
 
@@ -90,7 +111,15 @@ def installation() -> Iterator[Installation]:
             opened.components.database.dispose()
 
 
-def duration(option: str, text: str) -> Any:
+def _login_name() -> str:
+    """Of the account that this process has, whatever LOGNAME says; its number, if it has no name."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def duration(option: str, text: str) -> timedelta:
     try:
         return parse_duration(text)
     except ValueError as error:
@@ -103,6 +132,16 @@ def show(shape: Mapping[str, Any], text: str, *, as_json: bool) -> None:
         click.echo(orjson.dumps(dict(shape)))
     else:
         click.echo(text)
+
+
+def printable(text: str) -> str:
+    """What came from outside moves no cursor and starts no line of its own."""
+    return "".join(map(escaped, text))
+
+
+def fields(shape: Mapping[str, Any]) -> str:
+    """One line for each member."""
+    return "\n".join(f"{name:22} {printable(str(value))}" for name, value in shape.items())
 
 
 def show_all(
@@ -132,5 +171,5 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return " ".join(map(str, value)) or "-"
-    return str(value) if not isinstance(value, dict) else orjson.dumps(value).decode()
+        return printable(" ".join(map(str, value))) or "-"
+    return printable(str(value) if not isinstance(value, dict) else orjson.dumps(value).decode())

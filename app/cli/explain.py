@@ -3,14 +3,14 @@
 import click
 
 from app import representation as shapes
-from app.cli.console import installation, json_option, show
+from app.cli.console import Command, installation, json_option, show
 from app.identity import facts
 from app.identity.accounts import find_service_account, find_user
 from app.identity.permissions import PERMISSIONS, SCOPES
 from app.identity.policy import Decision, Question, decide
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--user", "login", help="The human, alone or as whom the service account acts.")
 @click.option("--service-account", "name", help="The service account; without it the human acts in person.")
 @click.option("--action", required=True, type=click.Choice(sorted(PERMISSIONS)), metavar="PERMISSION")
@@ -27,7 +27,7 @@ def explain(
 ) -> None:
     """Tell whether an identity may do something, and which conjunct says so; exit 0 for either answer.
 
-    Example: countersign explain --user alice --service-account duo --action code.write --resource acme/webapp
+    Example: countersign explain --user alice --action code.write --resource acme/webapp
     """
     if login is None and name is None:
         raise click.UsageError("name --user, --service-account or both")

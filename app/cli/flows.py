@@ -1,14 +1,27 @@
 """``countersign flow`` and ``run``."""
 
+import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import BinaryIO
 
 import click
 
 from app import representation as shapes
-from app.cli.console import Commands, Installation, Refused, installation, json_option, show, show_all
+from app.cli.console import (
+    NUMBER,
+    Commands,
+    Installation,
+    Refused,
+    fields,
+    installation,
+    json_option,
+    show,
+    show_all,
+)
 from app.cli.projects import parse_assignments
 from app.flows import configuration, log, runs
 from app.flows.models import RunState
@@ -71,17 +84,21 @@ def start_flow(
 
 
 def run_here(here: Installation, request: StartRequest, *, log_to_stderr: bool) -> shapes.Shape:
-    """Starts and executes a run in this process; its log goes out as it comes."""
+    """Starts and executes a run in this process, and what became of it; its log goes out as it comes."""
     stream = (sys.stderr if log_to_stderr else sys.stdout).buffer
 
     def output(masked: bytes) -> None:
-        stream.write(masked)
-        stream.flush()
+        try:
+            stream.write(masked)
+            stream.flush()
+        except BrokenPipeError:  # nobody reads on; the run and its stored log do not depend on that
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the run is ended and told
     components = here.components
     run_id = start(components.database, components.clock, request, here.actor)
-    components.executions.execute(run_id, output, here.actor)
+    with suppress(KeyboardInterrupt):  # the run tells: it is cancelled
+        components.executions.execute(run_id, output, here.actor)
     with here.reading() as session:
         return shapes.run(runs.find_run(session, run_id))
 
@@ -104,11 +121,12 @@ def list_runs(as_json: bool) -> None:
     with installation() as here, here.reading() as session:
         rows = [shapes.run(row) for row in runs.newest(session)]
     columns = ("id", "state", "project", "flow", "user_login", "service_account_name", "started_at")
-    show_all(rows, columns, "no runs: countersign flow start FLOW --project P --user U", as_json=as_json)
+    nothing = "no runs: countersign flow start FLOW --project P --user U --service-account S"
+    show_all(rows, columns, nothing, as_json=as_json)
 
 
 @run.command("show")
-@click.argument("run_id", metavar="ID", type=int)
+@click.argument("run_id", metavar="ID", type=NUMBER)
 @json_option
 def show_run(run_id: int, as_json: bool) -> None:
     """Show a run: its state and why, and the names of what it got.
@@ -117,11 +135,11 @@ def show_run(run_id: int, as_json: bool) -> None:
     """
     with installation() as here, here.reading() as session:
         shape = shapes.run(runs.find_run(session, run_id))
-    show(shape, "\n".join(f"{name:22} {value}" for name, value in shape.items()), as_json=as_json)
+    show(shape, fields(shape), as_json=as_json)
 
 
 @run.command("log")
-@click.argument("run_id", metavar="ID", type=int)
+@click.argument("run_id", metavar="ID", type=NUMBER)
 @click.option("--follow", is_flag=True, help="Until the run ends.")
 @json_option
 def show_log(run_id: int, follow: bool, as_json: bool) -> None:
@@ -130,28 +148,43 @@ def show_log(run_id: int, follow: bool, as_json: bool) -> None:
     Example: countersign run log 3 --follow
     """
     collected = bytearray()
-    with installation() as here:
-        offset = 0
-        while True:
-            with here.reading() as session:
-                ended = runs.find_run(session, run_id).state in runs.ENDED
-                chunk = log.read_from(session, run_id, offset)
+
+    def tell() -> None:
+        if as_json:
+            show({"id": run_id, "log": collected.decode(errors="replace")}, "", as_json=True)
+
+    try:
+        with installation() as here:
+            for chunk in _log_of(here, run_id, follow=follow):
+                if as_json:
+                    collected += chunk
+                else:
+                    sys.stdout.buffer.write(chunk)
+                    sys.stdout.flush()
+    except KeyboardInterrupt:
+        tell()
+        raise
+    tell()
+
+
+def _log_of(here: Installation, run_id: int, *, follow: bool) -> Iterator[bytes]:
+    """Chunk by chunk to its present end, or to the end of its run."""
+    offset = 0
+    while True:
+        with here.reading() as session:
+            ended = runs.find_run(session, run_id).state in runs.ENDED
+            chunk = log.read_from(session, run_id, offset)
+        if chunk:
             offset += len(chunk)
-            if as_json:
-                collected += chunk
-            else:
-                sys.stdout.buffer.write(chunk)
-                sys.stdout.flush()
-            if not chunk and (ended or not follow):
-                break
-            if not chunk:
-                time.sleep(_FOLLOW_SECONDS)
-    if as_json:
-        show({"id": run_id, "log": collected.decode(errors="replace")}, "", as_json=True)
+            yield chunk
+        elif ended or not follow:
+            return
+        else:
+            time.sleep(_FOLLOW_SECONDS)
 
 
 @run.command("cancel")
-@click.argument("run_id", metavar="ID", type=int)
+@click.argument("run_id", metavar="ID", type=NUMBER)
 @json_option
 def cancel(run_id: int, as_json: bool) -> None:
     """End a run and everything that its steps have started.

@@ -2,13 +2,13 @@
 
 import click
 
-from app.cli.console import Refused, installation, json_option, show
+from app.cli.console import Command, Refused, installation, json_option, show
 from app.errors import Refusal
 from app.flows.kill import Killed, kill, told
 from app.identity.cut_offs import CutOffKind
 
 
-@click.command("kill")
+@click.command("kill", cls=Command)
 @click.option("--token", metavar="JTI", help="One token.")
 @click.option("--run", metavar="ID", help="A run and all that it was given.")
 @click.option("--delegation", metavar="ID", help="A delegation and all that lives from it.")

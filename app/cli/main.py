@@ -6,7 +6,14 @@ from app.cli import accounts, audiences, audit, explain, flows, kill, projects, 
 from app.cli.console import Commands
 
 
+def _without_color(context: click.Context, _: click.Parameter, value: str | None) -> None:
+    """Set and not empty, whatever it says (no-color.org); without it click colours terminals alone."""
+    if value:
+        context.color = False
+
+
 @click.group(cls=Commands)
+@click.option("--no-color", envvar="NO_COLOR", hidden=True, expose_value=False, callback=_without_color)
 @click.version_option(package_name="countersign-idp", prog_name="countersign")
 def main() -> None:
     """An identity provider for agents that act on a person's behalf.

@@ -7,13 +7,10 @@ import click
 from app import representation as shapes
 from app.cli.console import Commands, Refused, installation, json_option, show, show_all
 from app.flows import configurations
-from app.flows.configuration import ConfigurationError
 from app.flows.names import check_name
 from app.identity import groups, members, projects
 from app.identity.models import Project
 from app.identity.permissions import Role
-from app.ledger.actions import AuditAction, Outcome
-from app.ledger.record import record
 
 
 @click.group(cls=Commands)
@@ -100,23 +97,10 @@ def set_config(path: str, file: Path, as_json: bool) -> None:
     """
     body = file.read_bytes()
     with installation() as here:
-        try:
-            with here.writing() as session:
-                found = projects.find_project(session, path)
-                version = configurations.store(session, found, body, by=here.actor, now=here.now)
-                shape = {"id": version.id, "project": path, "sha256": version.sha256}
-        except ConfigurationError as refusal:
-            with here.writing() as session:
-                detail = {"faults": [fault.key for fault in refusal.faults]}
-                event = here.actor.did(
-                    AuditAction.CONFIGURATION_SET,
-                    here.now,
-                    outcome=Outcome.DENIED,
-                    project=path,
-                    detail=detail,
-                )
-                record(session, event)
-            raise
+        here.require_schema()
+        parts = here.components
+        version = configurations.store(parts.database, parts.clock, path, body, here.actor)
+        shape = {"id": version.id, "project": path, "sha256": version.sha256}
     show(shape, f"version {shape['id']} of {path}, sha256 {shape['sha256']}", as_json=as_json)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import click
 import orjson
 
-from app.cli.console import Refused, duration, installation, json_option, show
+from app.cli.console import Command, Refused, duration, installation, json_option, show
 from app.clock import rfc3339
 from app.ledger import retention
 from app.ledger.anchor import Anchor, shape
@@ -21,7 +21,7 @@ from app.ledger.verification import verify as verify_ledger
 _QUIET_SECONDS = 2.0
 
 
-@click.command()
+@click.command(cls=Command)
 @json_option
 def head(as_json: bool) -> None:
     """Sign where the ledger stands now, and print it for safekeeping elsewhere.
@@ -36,7 +36,7 @@ def head(as_json: bool) -> None:
     show(printed, orjson.dumps(printed, option=orjson.OPT_INDENT_2).decode(), as_json=as_json)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--anchor", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="What head printed."
 )
@@ -89,7 +89,7 @@ def _progress() -> Callable[[int], None]:
     return say
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--before", required=True, metavar="DURATION", help="Age of what goes, such as 365d.")
 @json_option
 def prune(before: str, as_json: bool) -> None:

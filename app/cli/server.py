@@ -1,15 +1,16 @@
 """``countersign init``, ``serve``, ``doctor`` and ``db``."""
 
+import re
 from urllib.parse import urlsplit
 
 import click
 
 from app import doctor as checks
-from app.cli.console import Commands, Refused, installation, json_option, show, show_all
+from app.cli.console import Command, Commands, Refused, installation, json_option, show, show_all
 from app.wiring import make_home
 
 
-@click.command()
+@click.command(cls=Command)
 @json_option
 def init(as_json: bool) -> None:
     """Make what a first start needs: the schema and signing keys. Asks nothing, may be run again.
@@ -23,7 +24,7 @@ def init(as_json: bool) -> None:
     show(shape, f"ready: issuer {shape['issuer']}, {shape['keys']} published signing keys", as_json=as_json)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--bind", metavar="HOST:PORT", help="Default: loopback and the issuer's port.")
 def serve(bind: str | None) -> None:
     """Serve discovery, the JWKS and tokens, and keep house, until told to stop.
@@ -46,12 +47,12 @@ def address(bind: str | None, issuer: str) -> tuple[str, int]:
         parts = urlsplit(issuer)
         return "127.0.0.1", parts.port or (8000 if parts.scheme == "https" else 80)
     host, _, port = bind.rpartition(":")
-    if not host or not port.isdecimal():
-        raise click.UsageError("--bind is HOST:PORT, such as 127.0.0.1:8000")
+    if not host or not re.fullmatch("[0-9]{1,5}", port) or int(port) not in range(1, 65_536):
+        raise click.UsageError("--bind is HOST:PORT, such as 127.0.0.1:8000, the port from 1 to 65535")
     return host.strip("[]"), int(port)
 
 
-@click.command()
+@click.command(cls=Command)
 @json_option
 def doctor(as_json: bool) -> None:
     """Check this installation for what would become an outage; exit 1 if there is something.
@@ -59,12 +60,15 @@ def doctor(as_json: bool) -> None:
     Example: countersign doctor
     """
     with installation() as here:
-        parts = here.components
-        found = list(
-            checks.all_checks(parts.database, parts.keyring, here.settings.keys_dir, parts.why_no_local_runs)
-        )
+        parts, settings = here.components, here.settings
+        runs_wanted = not settings.production or settings.local_executor_user is not None
+        why_no_runs = parts.why_no_local_runs if runs_wanted else lambda: None
+        found = list(checks.all_checks(parts.database, parts.keyring, settings.keys_dir, why_no_runs))
+        note = None if runs_wanted else parts.why_no_local_runs()
     rows = [{"number": each.number, "check": each.name, "fault": each.fault} for each in found]
     show_all(rows, ("number", "check", "fault"), "", as_json=as_json)
+    if note is not None:
+        click.echo(f"countersign: no flow runs on this host: {note}", err=True)
     if faults := sum(each.fault is not None for each in found):
         raise Refused(f"{faults} of {len(found)} checks found a fault")
 

@@ -61,7 +61,7 @@ class _Child:
             self.started_at, self.group = now, self.process.pid
 
     def _end_group(self) -> None:
-        """What a crashed process has left behind would hold its port."""
+        """What a process has left behind would hold its port."""
         if self.group is not None:
             with suppress(ProcessLookupError):
                 os.killpg(self.group, signal.SIGKILL)
@@ -73,8 +73,8 @@ class _Child:
             self.process.wait(max(0.1, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
             _log.error("%s did not stop in time and is killed", self.name)
-            self.process.kill()
-            self.process.wait()
+        self._end_group()
+        self.process.wait()
 
 
 def _end_with_parent() -> None:

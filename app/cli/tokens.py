@@ -11,7 +11,16 @@ from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from app import representation as shapes
-from app.cli.console import Commands, Installation, Refused, installation, json_option, show, show_all
+from app.cli.console import (
+    Commands,
+    Installation,
+    Refused,
+    fields,
+    installation,
+    json_option,
+    show,
+    show_all,
+)
 from app.clock import timestamp
 from app.errors import NotFound
 from app.identity.accounts import find_service_account, find_user
@@ -119,8 +128,8 @@ def inspect(file: TextIO, as_json: bool) -> None:
         "active": cause is None,
         "reason": cause,
     }
-    lines = [f"{name:22} {value}" for name, value in (decoded.header | decoded.claims).items()]
-    show(shape, "\n".join([*lines, f"dead: {cause}" if cause else "alive"]), as_json=as_json)
+    lines = fields(decoded.header | decoded.claims)
+    show(shape, f"{lines}\n{f'dead: {cause}' if cause else 'alive'}", as_json=as_json)
 
 
 def _cause_of_death(here: Installation, token: jwt.Token) -> str | None:

@@ -8,16 +8,18 @@ from enum import Enum, auto
 from urllib.parse import unquote_plus
 
 from flask import g, request
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 from werkzeug.datastructures import Authorization
 
 from app.endpoints.problems import Problem
+from app.flows.models import Run
 from app.identity import facts, policy
 from app.identity.credentials import (
     PERSONAL_ACCESS_TOKEN_PREFIX,
     authenticate_client,
     authenticate_personal_access_token,
 )
+from app.identity.models import Project
 from app.ledger.actions import AuditAction, Outcome
 from app.ledger.record import Actor, record
 from app.protocol.principals import parse_client_id, service_account_principal, user_principal
@@ -106,7 +108,12 @@ def _bearer(components: Components, connection: Connection, text: str) -> Caller
     token = components.read_access_token(connection, text)
     if token is None or token.audience != api_of(components.settings.issuer):
         return None
-    known = facts.load(connection, user_id=token.user_id, service_account_id=token.service_account_id)
+    known = facts.load(
+        connection,
+        user_id=token.user_id,
+        service_account_id=token.service_account_id,
+        place=_place_of(connection, token.run_id),
+    )
     question = policy.Question(None, token.scopes, token.delegation_id)
     if not policy.decide(known, question, now).allowed:
         return None
@@ -118,6 +125,13 @@ def _bearer(components: Components, connection: Connection, text: str) -> Caller
         token.delegation_id,
         jti=token.jti,
     )
+
+
+def _place_of(connection: Connection, run_id: int | None) -> facts.Place | None:
+    """A run's token may live from a delegation for the run's project alone, and acts from there."""
+    query = select(Project.path, Project.id).join(Run, Run.project_id == Project.id).where(Run.id == run_id)
+    row = connection.execute(query).one_or_none() if run_id is not None else None
+    return row and facts.Place(row.path, row.id)
 
 
 def _record_stranger(components: Components, given: Authorization) -> None:

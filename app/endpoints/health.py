@@ -1,5 +1,6 @@
 """Is the process alive, is it ready to issue, and what has it counted."""
 
+import logging
 from time import perf_counter
 
 from flask import Blueprint, Flask, Response, g, jsonify, request
@@ -16,6 +17,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from app import doctor
 from app.wiring import Components
 
+_log = logging.getLogger(__name__)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _REQUESTS = Counter(
     "countersign_http_requests_total", "Requests answered by Flask.", ["endpoint", "method", "status"]
 )
@@ -31,12 +34,12 @@ def blueprint(components: Components) -> Blueprint:
 
     @health.get("/readyz")
     def readyz() -> tuple[Response, int]:
-        faults = {
-            check.name: check.fault
-            for check in doctor.readiness(components.database, components.keyring)
-            if check.fault
-        }
-        return jsonify(ready=not faults, faults=faults), 503 if faults else 200
+        """Strangers read the names of what is wrong; the log and `countersign doctor` say more."""
+        found = doctor.readiness(components.database, components.keyring)
+        faults = [check for check in found if check.fault]
+        for check in faults:
+            _log.warning("%s not ready: %s: %s", g.request_id, check.name, check.fault)
+        return jsonify(ready=not faults, faults=[check.name for check in faults]), 503 if faults else 200
 
     @health.get("/metrics")
     def metrics() -> Response:
@@ -63,6 +66,7 @@ def count_requests(app: Flask) -> None:
     @app.after_request
     def count(response: Response) -> Response:
         endpoint = request.endpoint or "none"
-        _REQUESTS.labels(endpoint, request.method, response.status_code).inc()
+        method = request.method if request.method in _METHODS else "other"  # strangers would make up series
+        _REQUESTS.labels(endpoint, method, response.status_code).inc()
         _SECONDS.labels(endpoint).observe(perf_counter() - g.began)
         return response

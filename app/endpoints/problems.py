@@ -8,14 +8,16 @@ from collections.abc import Iterable
 
 import orjson
 from flask import Flask, Response, g, request
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from app.protocol.oauth_errors import OAuthError
+from app.signing.keystore import KeystoreError
 
 _log = logging.getLogger(__name__)
-_RETRY_AFTER = "2"
+RETRY_AFTER = "2"
+"""Seconds after which what is unavailable may be asked again."""
 
 
 class Problem(Exception):  # noqa: N818 - an answer on purpose
@@ -42,18 +44,33 @@ def register(app: Flask) -> None:
             answer.headers["Allow"] = ", ".join(sorted(allowed))
         return answer
 
+    @app.errorhandler(DataError)
+    def unstorable(error: DataError) -> Response:
+        """No value of ours: what no column holds came with the request."""
+        _log.error("%s database: %s", g.request_id, type(error).__name__)
+        return _answer(400, OAuthError.INVALID_REQUEST.code, "Bad Request")
+
     @app.errorhandler(DBAPIError)
     @app.errorhandler(PoolTimeout)
     def unavailable(error: Exception) -> Response:
         _log.error("%s database: %s", g.request_id, type(error).__name__)
-        answer = _answer(503, "temporarily_unavailable", "The database does not answer.")
-        answer.headers["Retry-After"] = _RETRY_AFTER
-        return answer
+        return _later("The database does not answer.")
+
+    @app.errorhandler(KeystoreError)
+    def keyless(error: KeystoreError) -> Response:
+        _log.error("%s %s", g.request_id, error)
+        return _later("The signing key cannot be had.")
 
     @app.errorhandler(Exception)
     def unknown(error: Exception) -> Response:
         _log.error("%s %s %s", g.request_id, request.method, request.path, exc_info=error)
         return _answer(500, "server_error", "Internal error.")
+
+
+def _later(title: str) -> Response:
+    answer = _answer(503, "temporarily_unavailable", title)
+    answer.headers["Retry-After"] = RETRY_AFTER
+    return answer
 
 
 def _answer(status: int, code: str, title: str, detail: str | None = None) -> Response:

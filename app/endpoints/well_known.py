@@ -4,6 +4,7 @@ Anonymous, never redirected, never limited, with a strong ``ETag`` (VERIFIERS.md
 """
 
 import hashlib
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,13 +12,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import orjson
+from sqlalchemy.exc import SQLAlchemyError
 
+from app.endpoints.problems import RETRY_AFTER
+from app.errors import Refusal
 from app.identity.permissions import SCOPES
 from app.protocol.metadata import JWKS, OAUTH_AUTHORIZATION_SERVER, OPENID_CONFIGURATION, provider_metadata
 from app.signing.keyring import Keyring, KeySnapshot
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,11 @@ class WellKnown:
         if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
             start_response("405 Method Not Allowed", [("Allow", "GET, HEAD"), ("Content-Length", "0")])
             return []
-        return self._answer(self._document(path), environ, start_response)
+        try:
+            document = self._document(path)
+        except (Refusal, SQLAlchemyError) as error:
+            return _unavailable(error, start_response)
+        return self._answer(document, environ, start_response)
 
     def _document(self, path: str) -> _Document:
         snapshot = self._keyring.current()
@@ -80,6 +90,14 @@ class WellKnown:
         length = str(len(document.body))
         start_response("200 OK", [*headers, ("Content-Type", "application/json"), ("Content-Length", length)])
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [document.body]
+
+
+def _unavailable(error: Exception, start_response: "StartResponse") -> Iterable[bytes]:
+    """The keys were never read yet, and cannot be now; once read, they need nobody."""
+    _log.error("no signing keys: %s", error if isinstance(error, Refusal) else type(error).__name__)
+    headers = [("Retry-After", RETRY_AFTER), ("Cache-Control", "no-store"), ("Content-Length", "0")]
+    start_response("503 Service Unavailable", headers)
+    return []
 
 
 def _document(content: object) -> _Document:

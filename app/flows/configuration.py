@@ -1,12 +1,12 @@
 """``agent-config.yml``: the one model of it, and a flow as it takes effect."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import islice
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field, PrivateAttr, ValidationError
 
 from app.errors import InvalidInput
 from app.flows import wording, yaml_source
@@ -22,6 +22,7 @@ from app.flows.declarations import (
 from app.flows.declared_types import FlowName, Image
 from app.flows.faults import ConfigurationError, Fault, Path
 from app.flows.vault_reference import VaultReference
+from app.flows.yaml_values import Source
 
 __all__ = ["Configuration", "ConfigurationError", "Fault", "Flow", "FlowSecret", "parse"]
 
@@ -51,6 +52,8 @@ class Flow:
     access_token: AccessTokenDeclaration
     script: tuple[str, ...]
     timeout: timedelta
+    places: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Where each ID token and secret is declared, as a fault of it begins: position and key."""
 
 
 class Configuration(SharedTables):
@@ -59,6 +62,7 @@ class Configuration(SharedTables):
     image: Image | None = None
     """Used by executors that have images."""
     flows: Annotated[Mapping[FlowName, FlowDeclaration], Field(max_length=256)] = {}
+    _source: Source = PrivateAttr(default_factory=Source)
 
     def flow(self, name: str) -> Flow:
         """The flow in effect; ``InvalidInput`` when there is none of that name."""
@@ -77,7 +81,16 @@ class Configuration(SharedTables):
             access_token=own.access_token,
             script=own.script,
             timeout=own.timeout,
+            places={
+                each: self._place(name, table, each)
+                for table, declared in (("id_tokens", id_tokens), ("secrets", secrets))
+                for each in declared
+            },
         )
+
+    def _place(self, flow: str, table: str, name: str) -> str:
+        own = ("flows", flow, table, name)
+        return self._source.fault(own if own in self._source.positions else (table, name), "").place
 
     def _known_flows(self) -> str:
         known = sorted(self.flows)
@@ -91,6 +104,7 @@ def parse(body: bytes) -> Configuration:
     found: Iterable[tuple[Path, str]] = ()
     try:
         configuration = Configuration.model_validate(source.data)
+        configuration._source = source  # noqa: SLF001 - its own module
         if not source.faults:
             found = disagreements(configuration, configuration.flows).items()
     except ValidationError as error:

@@ -1,36 +1,49 @@
 """A project's configuration: checked before it is stored, and read back as the bytes that were checked."""
 
 import hashlib
-from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from app.clock import Clock
+from app.db import Database
 from app.errors import NotFound
-from app.flows.configuration import parse
+from app.flows.configuration import ConfigurationError, parse
 from app.flows.models import ConfigurationVersion
 from app.identity.models import Project
-from app.ledger.actions import AuditAction
+from app.identity.projects import find_project
+from app.ledger.actions import AuditAction, Outcome
 from app.ledger.record import Actor, record
 
+_SET = AuditAction.CONFIGURATION_SET
 
-def store(
-    session: Session, project: Project, body: bytes, *, by: Actor, now: datetime
-) -> ConfigurationVersion:
-    """Raises ``ConfigurationError`` with every fault and stores nothing."""
-    parse(body)
-    version = ConfigurationVersion(
-        project_id=project.id,
-        sha256=hashlib.sha256(body).hexdigest(),
-        body=body,
-        created_by=by.name,
-        created_at=now,
-    )
-    session.add(version)
-    session.flush()
-    detail = {"version": version.id, "sha256": version.sha256}
-    record(session, by.did(AuditAction.CONFIGURATION_SET, now, project=project.path, detail=detail))
-    return version
+
+def store(database: Database, clock: Clock, path: str, body: bytes, by: Actor) -> ConfigurationVersion:
+    """The project's newest version from now on; ``ConfigurationError`` has every fault and stores nothing."""
+    now = clock()
+    try:
+        parse(body)
+    except ConfigurationError as refusal:
+        detail: dict[str, object] = {"faults": [fault.key for fault in refusal.faults]}
+        with database.writing() as session:
+            project = find_project(session, path)
+            denied = Outcome.DENIED
+            record(session, by.did(_SET, now, outcome=denied, project=project.path, detail=detail))
+        raise
+    with database.writing() as session:
+        project = find_project(session, path)
+        version = ConfigurationVersion(
+            project_id=project.id,
+            sha256=hashlib.sha256(body).hexdigest(),
+            body=body,
+            created_by=by.name,
+            created_at=now,
+        )
+        session.add(version)
+        session.flush()
+        detail = {"version": version.id, "sha256": version.sha256}
+        record(session, by.did(_SET, now, project=project.path, detail=detail))
+        return version
 
 
 def newest(session: Session, project: Project) -> ConfigurationVersion:

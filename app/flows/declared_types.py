@@ -2,21 +2,22 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
 
-from app.flows.expansion import check_audience_text, check_expandable
+from app.clock import parse_duration
+from app.flows.expansion import check_expandable
 from app.flows.names import NAME_PATTERN, Table, check_name
 from app.flows.vault_reference import check_field, check_path, check_short_form
-from app.protocol.claims import LONGEST_AUDIENCE
+from app.protocol.claims import LONGEST_AUDIENCE, check_audience
 
 MAX_TEXT = 32 * 1024
 
-_DURATION_PATTERN = r"^([1-9][0-9]{0,5})([smhd])$"
+_DURATION_PATTERN = r"^[1-9][0-9]{0,5}[smhd]$"
 _FLOW_NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _TOKEN_REFERENCE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
 _SCOPE = re.compile(r"[!#-\[\]-~]{1,128}")
 _RESOURCE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-\"$-~]+")
@@ -40,17 +41,21 @@ def _name(table: Table) -> AfterValidator:
 
 def _duration(longest: timedelta, shown: str) -> BeforeValidator:
     def validate(text: Any) -> timedelta:
-        match = re.fullmatch(_DURATION_PATTERN, text) if isinstance(text, str) else None
-        span = timedelta(seconds=int(match[1]) * _SECONDS[match[2]]) if match else None
-        if span is None or span > longest:
-            raise ValueError(f"must be a duration such as `90s`, `15m` or `1h`, {shown} at most")
-        return span
+        with suppress(ValueError):
+            if isinstance(text, str) and re.fullmatch(_DURATION_PATTERN, text):
+                span = parse_duration(text)
+                if span <= longest:
+                    return span
+        raise ValueError(f"must be a duration such as `90s`, `15m` or `1h`, {shown} at most")
 
     return BeforeValidator(validate)
 
 
 def _check_audience(text: str) -> str | None:
-    return check_expandable(text) if "$" in text else check_audience_text(text)
+    if "$" in text:
+        return check_expandable(text)
+    reason = check_audience(text)
+    return reason and f"the audience {reason}: write the one that the verifier expects"
 
 
 def _check_token(text: str) -> str | None:

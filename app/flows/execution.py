@@ -5,7 +5,7 @@ A failure anywhere before the first step means that no step runs and that the ru
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,21 +25,19 @@ from app.flows.id_tokens import RunFacts, plan
 from app.flows.liveness import why_end
 from app.flows.log import LogWriter
 from app.flows.models import ConfigurationVersion, Run, RunInput, RunState
+from app.flows.parties import needed_by, parties_of
 from app.flows.secrets import resolve
-from app.flows.start import starters
-from app.flows.vault import SecretRead, SecretUnavailable, Vault
+from app.flows.vault import SecretRead, SecretUnavailable, Vault, VaultServer
 from app.identity.credentials import generate_run_token
-from app.identity.facts import Place
 from app.identity.projects import variables_of
 from app.ledger.actions import AuditAction, Outcome
 from app.ledger.record import Actor, record
 from app.masking import Masker
-from app.protocol.scopes import composite_scope
 from app.secret import Secret
 from app.tokens.assembly import IdTokenGrant
 from app.tokens.audiences import Openness
-from app.tokens.grants import AccessGrant, Account, GrantRefused
-from app.tokens.grants import decide as decide_access
+from app.tokens.grants import AccessGrant, GrantRefused
+from app.tokens.grants import for_run as access_grant_for_run
 from app.tokens.mint import Mint
 
 Output = Callable[[bytes], None]
@@ -66,7 +64,7 @@ class Executions:
         run_token, sha256 = generate_run_token()
         masker.add(run_token, "COUNTERSIGN_RUN_TOKEN")
         with self.database.writing() as session:
-            runs.begin(session, runs.find_run(session, run_id), sha256, by=by, now=self.clock())
+            runs.begin(session, run_id, sha256, by=by, now=self.clock())
         execution = _Execution(self, run_id, masker, run_token, output, by)
         try:
             state, reason, exit_code = execution.run()
@@ -86,7 +84,7 @@ class Executions:
         self, run_id: int, state: RunState, reason: str | None, exit_code: int | None, by: Actor
     ) -> None:
         with self.database.writing() as session:
-            run = runs.find_run(session, run_id)
+            run = runs.held_run(session, run_id)
             runs.finish(session, run, state, reason, exit_code, by=by, now=self.clock())
 
 
@@ -129,9 +127,7 @@ class _Execution:
         own = {"COUNTERSIGN_ACCESS_TOKEN": tokens.access.token, "COUNTERSIGN_RUN_TOKEN": self._run_token}
         flow = inputs.facts.flow
         with node.executor.workspace(self._run_id) as workspace, self._vault_sessions() as sessions:
-            values = resolve(
-                flow.secrets, id_tokens, inputs.variables, node.vault, sessions, self._tell_secret
-            )
+            values = resolve(flow, id_tokens, inputs.variables, node.vault, sessions, self._tell_secret)
             self._note(secrets=sorted(values))
             held = own | id_tokens | self._placed(flow, values, workspace)
             base = base_environment(inputs.facts, node.mint.issuer, home=workspace.home, tmp=workspace.tmp)
@@ -152,7 +148,9 @@ class _Execution:
             run = runs.find_run(session, self._run_id)
             facts = self._facts(session, run, now)
             variables = {**facts.flow.variables, **variables_of(session, run.project_id)}
-            access = self._access(session, facts, now)
+            if facts.flow.secrets:
+                VaultServer.from_variables(variables)  # refused before anything is minted
+            access = self._access(session, facts)
             id_tokens = plan(
                 session,
                 facts,
@@ -167,33 +165,40 @@ class _Execution:
 
     def _facts(self, session: Session, run: Run, now: datetime) -> RunFacts:
         version = session.get_one(ConfigurationVersion, run.configuration_id)
-        pair, role = starters(session, run.project, run.user_id, run.service_account_id, now)
+        flow = parse(version.body).flow(run.flow)
+        pair, role = parties_of(
+            session,
+            run.project,
+            run.user_id,
+            run.service_account_id,
+            needed_by(flow),
+            now,
+            delegation_id=run.delegation_id,
+        )
         return RunFacts(
             run_id=run.id,
             source=run.source,
             project=run.project,
             pair=pair,
             human_role=role,
-            flow=parse(version.body).flow(run.flow),
+            flow=flow,
             config_sha=version.sha256,
         )
 
-    def _access(self, session: Session, facts: RunFacts, now: datetime) -> AccessGrant:
-        """The run's own access token, as its flow declares it and at most what was delegated."""
-        pair, declared = facts.pair, facts.flow.access_token
+    def _access(self, session: Session, facts: RunFacts) -> AccessGrant:
+        declared = facts.flow.access_token
         try:
-            grant = decide_access(
+            return access_grant_for_run(
                 session.connection(),
-                Account(pair.service_account_id, pair.service_account, is_composite=True),
-                composite_scope(declared.scopes, pair.user_id),
-                [declared.resource] if declared.resource else [],
+                facts.pair,
+                declared.scopes,
+                declared.resource,
                 issuer=self._node.mint.issuer,
-                place=Place(facts.project.path, facts.project.id),
-                now=now,
+                project=facts.project.path,
+                run_id=facts.run_id,
             )
         except GrantRefused as refusal:
             raise InvalidInput(f"access_token: {refusal.cause}") from None
-        return replace(grant, project=facts.project.path, run_id=facts.run_id)
 
     def _note(self, **names: list[str]) -> None:
         with self._node.database.writing_connection() as connection:
@@ -201,6 +206,7 @@ class _Execution:
 
     def _tell_secret(self, name: str, secret: FlowSecret, found: SecretRead | SecretUnavailable) -> None:
         """Name, path and version into the ledger; then the value into the masker, before anything sees it."""
+        self._beat()
         where = secret.reference
         detail = {"name": name, "engine": where.engine, "mount": where.mount, "path": where.path}
         if isinstance(found, SecretRead):
@@ -264,15 +270,20 @@ class _Execution:
                 cancelled=asked_to_stop,
             )
         finally:
-            show(stream.close())
-            log.store()
+            rest = stream.close()
+            log.write(rest)
+            log.store()  # before it is shown: whoever reads along may be gone
+            self._output(rest)
 
     def _must_end(self) -> bool:
-        node, now = self._node, self._node.clock()
-        if now - self._beaten_at >= runs.HEARTBEAT:
-            runs.beat(node.database, self._run_id, now)
-            self._beaten_at = now
+        self._beat()
         return self.why_end() is not None
+
+    def _beat(self) -> None:
+        now = self._node.clock()
+        if now - self._beaten_at >= runs.HEARTBEAT:
+            runs.beat(self._node.database, self._run_id, now)
+            self._beaten_at = now
 
     def _end(self, outcome: StepsOutcome) -> tuple[RunState, str | None, int | None]:
         if outcome.state == "cancelled":

@@ -4,14 +4,12 @@ import re
 from collections.abc import Mapping
 
 from app.errors import InvalidInput
-from app.protocol.claims import LONGEST_AUDIENCE
 
 MAX_EXPANDED = 4096
 
 _REFERENCE = re.compile(
     r"\$(?:(?P<dollar>\$)|(?P<bare>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<braced>[A-Za-z_][A-Za-z0-9_]*)\})?"
 )
-_AUDIENCE = re.compile(r"[!-~]+")
 
 
 def expand(text: str, variables: Mapping[str, str], key: str) -> str:
@@ -37,17 +35,6 @@ def check_expandable(text: str) -> str | None:
     """Why ``text`` could not be expanded whatever the variables are; ``None`` when it could."""
     lone = any(match.group() == "$" for match in _REFERENCE.finditer(text))
     return "a lone `$`: write `$NAME`, `${NAME}`, or `$$` for a dollar" if lone else None
-
-
-def check_audience_text(text: str) -> str | None:
-    """Why ``text``, already expanded, can be no ``aud``; ``None`` when it can (verifiers compare bytes)."""
-    if not text:
-        return "the audience is empty: write the one that the verifier expects"
-    if len(text) > LONGEST_AUDIENCE:
-        return f"the audience is longer than {LONGEST_AUDIENCE} characters: choose a shorter one"
-    if not _AUDIENCE.fullmatch(text):
-        return "the audience must be printable ASCII without spaces: remove what is not"
-    return None
 
 
 def _meant(match: re.Match[str], variables: Mapping[str, str], key: str) -> str:

@@ -22,9 +22,13 @@ class Fault:
     key: str
     message: str
 
+    @property
+    def place(self) -> str:
+        position = f"{FILE_NAME}:{self.line}:{self.column}"
+        return f"{position}: {self.key}" if self.key else position
+
     def __str__(self) -> str:
-        place = f"{FILE_NAME}:{self.line}:{self.column}"
-        return f"{place}: {self.key}: {self.message}" if self.key else f"{place}: {self.message}"
+        return f"{self.place}: {self.message}"
 
 
 class ConfigurationError(InvalidInput):

@@ -37,6 +37,7 @@ class RunFacts:
             service_account=self.pair.service_account_id,
             user=self.pair.user_id,
             delegation=self.pair.delegation_id,
+            delegation_expires_at=self.pair.delegation_expires_at,
             project=self.project.path,
             run=self.run_id,
         )
@@ -55,12 +56,12 @@ def plan(
     subject, claims = subject_of(facts), claims_of(facts)
     grants = []
     for name, declaration in facts.flow.id_tokens.items():
-        key = f"id_tokens.{name}.aud"
+        key = f"{facts.flow.places[name]}.aud"
         texts = (declaration.aud,) if isinstance(declaration.aud, str) else declaration.aud
         audience = tuple(dict.fromkeys(expand(text, variables, key) for text in texts))
         for each in audience:
             if reason := refuse_verifier(connection, issuer, openness, each, facts.project.id):
-                raise InvalidInput(f"{key}: {reason}")
+                raise InvalidInput(f"{key}: the audience {reason}: write the one that the verifier expects")
         grants.append(
             IdTokenGrant(
                 name=name,

@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from app.errors import Denied
 from app.flows.models import Run
+from app.flows.parties import parties_of
 from app.flows.runs import ENDED, find_run
-from app.flows.start import starters
 from app.identity import cut_offs
 from app.identity.cut_offs import CutOffKind
 from app.identity.models import Delegation
@@ -63,7 +63,15 @@ def _dead_delegation(session: Session, run: Run, now: datetime) -> str | None:
 
 def _lost_right(session: Session, run: Run, now: datetime) -> str | None:
     try:
-        starters(session, run.project, run.user_id, run.service_account_id, now)
+        parties_of(
+            session,
+            run.project,
+            run.user_id,
+            run.service_account_id,
+            needed=(),  # what the delegation covers was asked when the run began, and does not change
+            now=now,
+            delegation_id=run.delegation_id,
+        )
     except Denied as refusal:
         return str(refusal)
     return None

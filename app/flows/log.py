@@ -11,6 +11,9 @@ from app.flows.models import LogChunk
 
 _STORED_EVERY = timedelta(milliseconds=500)
 _LARGEST_CHUNK = 256 * 1024
+LARGEST_LOG = 50_000_000
+"""Bytes; what a run says beyond them is shown as it comes and not stored."""
+_FULL = b"\n[countersign: the log has reached 50 MB; the run goes on, the rest is not stored]\n"
 
 
 class LogWriter:
@@ -21,11 +24,16 @@ class LogWriter:
         self._clock = clock
         self._run_id = run_id
         self._offset = 0
+        self._room = LARGEST_LOG
         self._pending = bytearray()
         self._stored_at: datetime = clock()
 
     def write(self, masked: bytes) -> None:
-        self._pending += masked
+        if self._room >= 0:
+            self._pending += masked[: self._room]
+            self._room -= len(masked)
+            if self._room < 0:
+                self._pending += _FULL
         if len(self._pending) >= _LARGEST_CHUNK or self._clock() - self._stored_at >= _STORED_EVERY:
             self.store()
 

@@ -21,7 +21,7 @@ from app.tokens.aftermath import cut_off
 
 ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 HEARTBEAT = timedelta(seconds=5)
-ABANDONED_AFTER = timedelta(seconds=60)
+ABANDONED_AFTER = timedelta(minutes=3)  # more than clocks of nodes may differ by
 _WORKER = Actor(name="worker")
 
 
@@ -31,21 +31,24 @@ def find_run(session: Session, run_id: int) -> Run:
     return run
 
 
+def held_run(session: Session, run_id: int) -> Run:
+    """The run as it is now, which nobody else changes until this transaction ends."""
+    run = session.get(Run, run_id, with_for_update={"of": Run}, populate_existing=True)
+    if run is None:
+        raise NotFound(f"there is no run {run_id}")
+    return run
+
+
 def newest(session: Session, limit: int = 100) -> Sequence[Run]:
     return session.scalars(select(Run).order_by(Run.id.desc()).limit(limit)).all()
 
 
-def begin(session: Session, run: Run, token_sha256: str, *, by: Actor, now: datetime) -> None:
+def begin(session: Session, run_id: int, token_sha256: str, *, by: Actor, now: datetime) -> None:
     """Takes a pending run; two executors never run the same one."""
-    taken = session.execute(
-        update(Run)
-        .where(Run.id == run.id, Run.state == RunState.PENDING)
-        .values(state=RunState.RUNNING, started_at=now, heartbeat_at=now, token_sha256=token_sha256)
-        .returning(Run.id)
-    ).first()
-    if taken is None:
-        raise Conflict(f"run {run.id} is not pending any more")
-    session.refresh(run)
+    run = held_run(session, run_id)
+    if run.state != RunState.PENDING:
+        raise Conflict(f"run {run.id} is not pending any more: it is {run.state}")
+    run.state, run.started_at, run.heartbeat_at, run.token_sha256 = RunState.RUNNING, now, now, token_sha256
     record(session, transition(run, AuditAction.RUN_START, by, now))
 
 
@@ -72,7 +75,7 @@ def finish(
 
 def request_cancel(session: Session, run_id: int, *, by: Actor, now: datetime) -> Run:
     """Asks whoever executes the run to end it; a run that nobody has begun ends at once."""
-    run = find_run(session, run_id)
+    run = held_run(session, run_id)
     if run.state in ENDED:
         raise Conflict(f"run {run_id} has ended already: it {run.state}")
     cancel(session, run, "cancelled before it began", by=by, now=now)
@@ -104,7 +107,7 @@ def fail_abandoned(database: Database, now: datetime) -> int:
         Run.state.in_((RunState.PENDING, RunState.RUNNING)), Run.heartbeat_at < now - ABANDONED_AFTER
     )
     with database.writing() as session:
-        runs = session.scalars(abandoned).all()
+        runs = session.scalars(abandoned.with_for_update(of=Run, skip_locked=True)).all()
         for run in runs:
             finish(
                 session,

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
-from app.flows.configuration import FlowSecret
+from app.flows.configuration import Flow, FlowSecret
 from app.flows.vault import SecretRead, SecretUnavailable, Vault, VaultServer, VaultSession
 from app.secret import Secret
 
@@ -12,7 +12,7 @@ Told = Callable[[str, FlowSecret, "SecretRead | SecretUnavailable"], None]
 
 
 def resolve(
-    secrets: Mapping[str, FlowSecret],
+    flow: Flow,
     id_tokens: Mapping[str, Secret],
     variables: Mapping[str, str],
     vault: Vault,
@@ -23,19 +23,19 @@ def resolve(
 
     Vault tokens live as long as ``sessions``, and are revoked when it closes.
     """
-    if not secrets:
+    if not flow.secrets:
         return {}
     server = VaultServer.from_variables(variables)
     logins: dict[str, VaultSession] = {}
     values: dict[str, Secret] = {}
-    for name, secret in secrets.items():
+    for name, secret in flow.secrets.items():
         try:
             if secret.token not in logins:
                 logins[secret.token] = sessions.enter_context(vault.login(server, id_tokens[secret.token]))
             found = logins[secret.token].read(secret.reference)
         except SecretUnavailable as unavailable:
             told(name, secret, unavailable)
-            raise SecretUnavailable(f"secrets.{name}: {unavailable}") from None
+            raise SecretUnavailable(f"{flow.places[name]}: {unavailable}") from None
         told(name, secret, found)
         values[name] = found.value
     return values

@@ -8,12 +8,11 @@ from typing import Any, Self
 import hvac
 from hvac.adapters import RawAdapter
 
-from app.errors import InvalidInput
 from app.flows.outbound import Outbound
 from app.flows.transport import OutboundRefusal
 from app.flows.vault_answers import Answer, SecretUnavailable, ask
 from app.flows.vault_reference import VaultReference
-from app.flows.vault_server import VaultServer, is_path
+from app.flows.vault_server import VaultServer
 from app.secret import Secret
 
 __all__ = ["SecretRead", "SecretUnavailable", "Vault", "VaultServer", "VaultSession"]
@@ -107,8 +106,6 @@ class VaultSession:
 
     def read(self, reference: VaultReference) -> SecretRead:
         """The value as text: numbers and booleans as JSON writes them. Raises SecretUnavailable."""
-        if not (is_path(reference.mount) and is_path(reference.path)):
-            raise InvalidInput('the mount and path of a secret have no empty, "." or ".." parts')
         answer = self._asked(reference)
         if reference.engine == "kv-v2":
             _refuse_deleted(answer)

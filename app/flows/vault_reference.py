@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from app.errors import InvalidInput
+
 Engine = Literal["kv-v1", "kv-v2", "generic"]
 
 DEFAULT_MOUNT = "kv-v2"
@@ -15,12 +17,16 @@ _NEVER_IN_A_PATH = frozenset("?#%\\$")
 
 @dataclass(frozen=True, slots=True)
 class VaultReference:
-    """One field of one secret; ``mount`` and ``path`` have neither a leading nor a trailing slash."""
+    """One field of one secret; ``mount`` and ``path`` have passed ``check_path``."""
 
     engine: Engine
     mount: str
     path: str
     field: str
+
+    def __post_init__(self) -> None:
+        if reason := check_path(self.mount) or check_path(self.path):
+            raise InvalidInput(f"the mount or path of a secret: {reason}")
 
 
 def from_short_form(text: str) -> VaultReference:
@@ -43,7 +49,10 @@ def check_short_form(text: str) -> str | None:
 
 
 def check_path(text: str) -> str | None:
-    """Why ``text`` is no path below Vault's API; ``None`` when it is one."""
+    """Why ``text`` is no path below Vault's API; ``None`` when it is one.
+
+    Dot segments would be resolved on the way, and lead elsewhere (RFC 3986 §5.2.4).
+    """
     if len(text) > MAX_PATH:
         return f"longer than {MAX_PATH} characters: shorten it"
     if any(part in {"", ".", ".."} for part in text.split("/")):

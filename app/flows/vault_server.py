@@ -7,6 +7,7 @@ from typing import Self
 
 from app.errors import InvalidInput
 from app.flows.target import Target
+from app.flows.vault_reference import check_path
 
 _NAMES = {"auth_path": "VAULT_AUTH_PATH", "role": "VAULT_AUTH_ROLE", "namespace": "VAULT_NAMESPACE"}
 _PLAIN = re.compile(r"[!-~]([ -~]{0,510}[!-~])?")
@@ -30,10 +31,8 @@ class VaultServer:
             value = getattr(self, field)
             if value is not None and not _PLAIN.fullmatch(value):
                 raise InvalidInput(f"{variable} must be at most 512 printable ASCII characters")
-        if not is_path(self.auth_path):
-            raise InvalidInput(
-                'VAULT_AUTH_PATH must be a path such as "jwt", without empty, "." or ".." parts'
-            )
+        if reason := check_path(self.auth_path):
+            raise InvalidInput(f"VAULT_AUTH_PATH is no path such as `jwt`: {reason}")
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str]) -> Self:
@@ -49,8 +48,3 @@ class VaultServer:
             role=variables.get("VAULT_AUTH_ROLE") or None,
             namespace=variables.get("VAULT_NAMESPACE") or None,
         )
-
-
-def is_path(path: str) -> bool:
-    """Dot segments would be resolved on the way, and lead elsewhere (RFC 3986 §5.2.4)."""
-    return all(part not in {"", ".", ".."} for part in path.split("/"))

@@ -97,6 +97,8 @@ def check_name(key: str, name: str) -> None:
             f"{key}: use up to 63 lower-case letters, digits, dots, dashes and underscores, "
             "starting with a letter or digit"
         )
+    if name.isdecimal() or parse_client_id(name) is not None:
+        raise InvalidInput(f"{key}: {name} reads as a number or a client id: choose one that does not")
 
 
 def _add(session: Session, row: object, taken: str) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, union_all
+from sqlalchemy import BigInteger, BindParameter, Connection, Row, bindparam, select, union_all
 from sqlalchemy.orm import Session
 
 from app.identity.models import (
@@ -92,7 +92,7 @@ def load(
     numbers = [number for number in (user_id, service_account_id) if number is not None]
     place = place and _as_it_is(connection, place)
     roles = _roles(connection, numbers, place) if place and place.exists else {}
-    parties = {row.id: row for row in connection.execute(_PARTIES.where(Principal.id.in_(numbers)))}
+    parties = {row.id: row for row in connection.execute(_PARTIES, {"numbers": numbers})}
     human, account = parties.get(user_id), parties.get(service_account_id)
     return Facts(
         user_id,
@@ -108,10 +108,17 @@ def _as_it_is(connection: Connection | Session, place: Place) -> Place:
     """The project may have been deleted since somebody looked its path up."""
     if place.project_id is None:
         return place
-    query = select(Project.id).where(Project.id == place.project_id, Project.deleted_at.is_(None))
-    return replace(place, exists=connection.execute(query).scalar_one_or_none() is not None)
+    found = connection.execute(_LIVE_PROJECT, {"project": place.project_id}).scalar_one_or_none()
+    return replace(place, exists=found is not None)
 
 
+def _number(name: str, *, expanding: bool = False) -> BindParameter[int]:
+    return bindparam(name, type_=BigInteger, expanding=expanding)
+
+
+# Built once: on the token path the building of a statement costs more than its execution.
+_NUMBERS = _number("numbers", expanding=True)
+_LIVE_PROJECT = select(Project.id).where(Project.id == _number("project"), Project.deleted_at.is_(None))
 _PARTIES = (
     select(
         Principal.id,
@@ -123,6 +130,23 @@ _PARTIES = (
     )
     .outerjoin(User, User.id == Principal.id)
     .outerjoin(ServiceAccount, ServiceAccount.id == Principal.id)
+    .where(Principal.id.in_(_NUMBERS))
+)
+_ROLES = union_all(
+    select(GroupMember.principal_id, GroupMember.role)
+    .join(Group, Group.id == GroupMember.group_id)
+    .where(Group.path.in_(bindparam("groups", expanding=True)), GroupMember.principal_id.in_(_NUMBERS)),
+    select(Member.principal_id, Member.role).where(
+        Member.project_id == bindparam("project"), Member.principal_id.in_(_NUMBERS)
+    ),
+)
+_DELEGATIONS = (
+    select(
+        Delegation.id, Delegation.scopes, Delegation.project_id, Delegation.expires_at, Delegation.revoked_at
+    )
+    .where(Delegation.service_account_id == _number("service_account"), Delegation.user_id == _number("user"))
+    # The widest and longest first, so that the same question always names the same delegation.
+    .order_by(Delegation.project_id.is_not(None), Delegation.expires_at.desc(), Delegation.id)
 )
 
 
@@ -133,16 +157,9 @@ def _party(row: Row[*tuple[Any, ...]], roles: dict[int, Role]) -> Party:
 
 def _roles(connection: Connection | Session, numbers: list[int], place: Place) -> dict[int, Role]:
     """The strongest role of each, own or inherited from a group above."""
-    inherited = (
-        select(GroupMember.principal_id, GroupMember.role)
-        .join(Group, Group.id == GroupMember.group_id)
-        .where(Group.path.in_(place.groups), GroupMember.principal_id.in_(numbers))
-    )
-    own = select(Member.principal_id, Member.role).where(
-        Member.project_id == place.project_id, Member.principal_id.in_(numbers)
-    )
+    asked = {"numbers": numbers, "groups": place.groups, "project": place.project_id}
     roles: dict[int, Role] = {}
-    for number, label in connection.execute(union_all(inherited, own)):
+    for number, label in connection.execute(_ROLES, asked):
         if (role := role_named(label)) is not None:
             roles[number] = max(role, roles.get(number, role))
     return roles
@@ -151,21 +168,10 @@ def _roles(connection: Connection | Session, numbers: list[int], place: Place) -
 def _delegations(
     connection: Connection | Session, user_id: int | None, service_account_id: int | None
 ) -> tuple[DelegationFact, ...]:
-    """The widest and longest first, so that the same question always names the same delegation."""
     if user_id is None or service_account_id is None:
         return ()
-    query = (
-        select(
-            Delegation.id,
-            Delegation.scopes,
-            Delegation.project_id,
-            Delegation.expires_at,
-            Delegation.revoked_at,
-        )
-        .where(Delegation.service_account_id == service_account_id, Delegation.user_id == user_id)
-        .order_by(Delegation.project_id.is_not(None), Delegation.expires_at.desc(), Delegation.id)
-    )
+    found = connection.execute(_DELEGATIONS, {"service_account": service_account_id, "user": user_id})
     return tuple(
         DelegationFact(number, None if scopes is None else tuple(scopes), project_id, expires_at, revoked_at)
-        for number, scopes, project_id, expires_at, revoked_at in connection.execute(query)
+        for number, scopes, project_id, expires_at, revoked_at in found
     )

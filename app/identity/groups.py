@@ -18,6 +18,7 @@ from app.ledger.record import Actor, record
 
 def create_group(session: Session, path: str, *, by: Actor, now: datetime) -> Group:
     paths.check_group_path(path)
+    paths.lock(session)
     if session.scalar(select(Group.id).where(Group.path == path)) is not None:
         raise Conflict(f"path: {path} is taken by a group")
     return ensure_group(session, path, by=by, now=now)

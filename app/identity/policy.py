@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from app.identity.facts import DelegationFact, Facts, Party
-from app.identity.permissions import PERMISSIONS, allows
+from app.identity.permissions import PERMISSIONS, SCOPES, allows
 from app.protocol.principals import service_account_principal, user_principal
 from app.protocol.scopes import covers
 
@@ -113,31 +113,30 @@ def _delegation(facts: Facts, question: Question, now: datetime) -> tuple[Delega
     name = ConjunctName.DELEGATION
     if facts.user_id is None or facts.service_account_id is None:
         return None, _yes(name, "nobody acts for another")
-    left = facts.delegations
-    for refusal, test in _DELEGATION_TESTS:
-        left = tuple(each for each in left if test(each, facts, question, now))
+    left = list(facts.delegations)
+    for refusal, test in _delegation_tests(facts, question, now).items():
+        left = [each for each in left if test(each)]
         if not left:
             return None, _no(name, refusal)
     return left[0], _yes(name, f"delegation {left[0].id} covers it")
 
 
-_DELEGATION_TESTS: tuple[tuple[str, Callable[[DelegationFact, Facts, Question, datetime], bool]], ...] = (
-    ("there is no delegation", lambda *_: True),
-    (
-        "the delegation that the token lives from is not there",
-        lambda each, _, question, __: question.delegation_id in {None, each.id},
-    ),
-    ("the delegation was revoked", lambda each, *_: each.revoked_at is None),
-    ("the delegation has expired", lambda each, _, __, now: each.expires_at > now),
-    (
-        "the delegation is for another project",
-        lambda each, facts, *_: facts.place is None or each.project_id in {None, facts.place.project_id},
-    ),
-    (
-        "the delegation's scopes do not cover it",
-        lambda each, _, question, __: covers(each.scopes, question.needed),
-    ),
-)
+def _delegation_tests(
+    facts: Facts, question: Question, now: datetime
+) -> dict[str, Callable[[DelegationFact], bool]]:
+    """A delegation for one project never covers what is asked about no project."""
+    here, needed = {None, facts.place and facts.place.project_id}, question.needed
+    known = [each for each in needed if each in PERMISSIONS or each in SCOPES]
+    return {
+        "there is no delegation": lambda _: True,
+        "the delegation that the token lives from is not there": lambda each: (
+            question.delegation_id in {None, each.id}
+        ),
+        "the delegation was revoked": lambda each: each.revoked_at is None,
+        "the delegation has expired": lambda each: each.expires_at > now,
+        "the delegation is for one project, and not for this": lambda each: each.project_id in here,
+        f"no delegation covers {' '.join(known) or 'it'}": lambda each: covers(each.scopes, needed),
+    }
 
 
 def _scope(question: Question) -> Conjunct:

@@ -17,7 +17,7 @@ from app.durable import write_once
 from app.errors import InvalidInput
 from app.secret import Secret
 
-_NAME = "ledger.pem"
+FILE_NAME = "ledger.pem"
 
 
 class LedgerKeyError(InvalidInput):
@@ -51,7 +51,7 @@ class LedgerKey:
     """The file ``ledger.pem`` (encrypted PKCS#8), read when it is first needed."""
 
     def __init__(self, directory: Path, passphrase: Secret) -> None:
-        self._path = directory / _NAME
+        self._path = directory / FILE_NAME
         self._passphrase = passphrase.reveal().encode()
 
     def ensure(self) -> None:
@@ -77,14 +77,14 @@ class LedgerKey:
             key = load_pem_private_key(self._path.read_bytes(), self._passphrase)
         except FileNotFoundError:
             raise LedgerKeyError(
-                f"the ledger's key is not in {self._path.parent}: restore {_NAME} from a backup, "
+                f"the ledger's key is not in {self._path.parent}: restore {FILE_NAME} from a backup, "
                 "or copy it from the machine that made it"
             ) from None
         except ValueError:
             raise LedgerKeyError(
-                f"the ledger's key {_NAME} in {self._path.parent} cannot be opened: "
+                f"the ledger's key {FILE_NAME} in {self._path.parent} cannot be opened: "
                 "COUNTERSIGN_KEYS_PASSPHRASE is not the one it was encrypted with, or the file is damaged"
             ) from None
         if not isinstance(key, Ed25519PrivateKey):
-            raise LedgerKeyError(f"{_NAME} in {self._path.parent} does not hold an Ed25519 key")
+            raise LedgerKeyError(f"{FILE_NAME} in {self._path.parent} does not hold an Ed25519 key")
         return key

@@ -43,12 +43,15 @@ class Actor:
         return AuditEvent(action=action, at=at, actor=self.name, request_id=self.request_id, **fields)
 
 
+_INSERT = insert(AuditRow.__table__)  # type: ignore[arg-type]  # declared as what all tables have in common
+
+
 def record(connection: Connection | Session, *events: AuditEvent) -> None:
     """Adds the events to the transaction; they are durable when it commits, or never happened."""
     if isinstance(connection, Session):
         connection.flush()
         connection = connection.connection()
-    connection.execute(insert(AuditRow), append(connection, map(_columns, events)))
+    connection.execute(_INSERT, append(connection, map(_columns, events)))
 
 
 def _columns(event: AuditEvent) -> dict[str, Any]:

@@ -29,3 +29,12 @@ LONGEST_SUBJECT = 127
 """Bytes of ``sub`` that every verifier takes (Google Cloud's limit)."""
 
 LONGEST_AUDIENCE = 255
+
+
+def check_audience(text: str) -> str | None:
+    """Why an audience cannot be this text, as what completes "the audience …"; verifiers compare bytes."""
+    if not text:
+        return "is empty"
+    if len(text) > LONGEST_AUDIENCE:
+        return f"is longer than {LONGEST_AUDIENCE} characters"
+    return None if all("!" <= each <= "~" for each in text) else "is not printable ASCII without spaces"

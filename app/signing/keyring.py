@@ -5,6 +5,7 @@ JWKS shows come from memory and need no database.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -58,21 +59,22 @@ class Keyring:
     def ensure_keys(self, by: Actor) -> None:
         """Makes the keys of a first start: one active, one next. Two processes at once make one pair.
 
-        Generated outside the transaction, checked again within: whoever loses throws its own away.
+        Generated outside the transaction, checked again within: whoever loses or fails throws its own away.
+        Files stay when the commit itself fails, for it may have happened: `doctor` names what is nobody's.
         """
         if self._has_keys():
             return
         pairs = {KeyState.ACTIVE: _generate(), KeyState.NEXT: _generate()}
-        for pair in pairs.values():
-            self._keystore.save(pair.kid, pair.private_key)
+        made = False
         try:
-            with self._database.writing() as session:
-                made = _insert_first(session, pairs, by, self._clock())
-        except IntegrityError:
-            made = False
-        if not made:
             for pair in pairs.values():
-                self._keystore.destroy(pair.kid)
+                self._keystore.save(pair.kid, pair.private_key)
+            with suppress(IntegrityError), self._database.writing() as session:
+                made = _insert_first(session, pairs, by, self._clock())
+        finally:
+            if not made:
+                for pair in pairs.values():
+                    self._keystore.destroy(pair.kid)
 
     def history(self) -> Sequence[SigningKey]:
         """Every key there ever was, the newest publication first."""
@@ -87,14 +89,15 @@ class Keyring:
 
     def _read(self) -> KeySnapshot:
         with self._database.reading() as session:
-            query = (
-                select(SigningKey).where(SigningKey.state.in_(PUBLISHED)).order_by(SigningKey.published_at)
-            )
-            rows = session.scalars(query).all()
+            published = select(SigningKey).where(SigningKey.state.in_(PUBLISHED))
+            rows = session.scalars(published.order_by(SigningKey.published_at, SigningKey.kid)).all()
         active = next((row for row in rows if row.state == KeyState.ACTIVE), None)
         if active is None:
             raise KeystoreError("there is no active signing key: run countersign init")
-        signer = Signer(active.kid, self._keystore.load(active.kid))
+        private_key = self._keystore.load(active.kid)
+        if RSAKey.import_key(private_key.public_key()).thumbprint() != active.kid:
+            raise KeystoreError(f"the file of the private key {active.kid} holds another key: restore it")
+        signer = Signer(active.kid, private_key)
         return KeySnapshot(signer, tuple(row.public_jwk for row in rows))
 
 

@@ -1,5 +1,6 @@
 """Private keys as encrypted PKCS#8 files: ``<kid>.pem``, readable by their owner alone."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -38,7 +39,11 @@ class FileKeystore:
                 f"the private key {kid} is not in {self._directory}: "
                 "restore it from a backup, or copy it from the machine that made it"
             ) from None
-        except ValueError:
+        except OSError as error:
+            raise KeystoreError(
+                f"the private key {kid} in {self._directory} cannot be read: {error.strerror}"
+            ) from None
+        except (ValueError, TypeError):  # TypeError: it is not encrypted at all
             raise KeystoreError(
                 f"the private key {kid} in {self._directory} cannot be opened: "
                 "COUNTERSIGN_KEYS_PASSPHRASE is not the one it was encrypted with, or the file is damaged"
@@ -48,7 +53,8 @@ class FileKeystore:
         return key
 
     def destroy(self, kid: str) -> None:
-        self._path(kid).unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            self._path(kid).unlink()
 
     def _path(self, kid: str) -> Path:
         return self._directory / f"{kid}.pem"

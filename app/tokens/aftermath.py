@@ -10,7 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from app.identity import cut_offs
 from app.identity.cut_offs import CutOffKind
-from app.identity.models import Delegation, ServiceAccount, User
+from app.identity.models import Delegation, Principal
 from app.tokens.models import IssuedToken
 
 
@@ -35,8 +35,8 @@ _COLUMN: dict[CutOffKind, InstrumentedAttribute[Any]] = {
     CutOffKind.TOKEN: IssuedToken.jti,
 }
 _PARTY: dict[CutOffKind, InstrumentedAttribute[int]] = {
-    CutOffKind.USER: User.id,
-    CutOffKind.SERVICE_ACCOUNT: ServiceAccount.id,
+    CutOffKind.USER: Principal.id,
+    CutOffKind.SERVICE_ACCOUNT: Principal.id,
     CutOffKind.DELEGATION: Delegation.id,
 }
 

@@ -45,7 +45,9 @@ class Parties:
     service_account: int
     user: int | None = None
     delegation: int | None = None
+    delegation_expires_at: datetime | None = None
     client_secret: int | None = None
+    used_client_secret: int | None = None
     project: str | None = None
     run: int | None = None
 
@@ -98,11 +100,13 @@ class Assembler:
             service_account=grant.account.id,
             user=pair.user_id if pair else None,
             delegation=pair.delegation_id if pair else None,
+            delegation_expires_at=pair.delegation_expires_at if pair else None,
             client_secret=grant.client_secret_id,
+            used_client_secret=grant.client_secret_id if grant.note_secret_use else None,
             project=grant.project,
             run=grant.run_id,
         )
-        expires_at = min(self.now + life, pair.delegation_expires_at) if pair else self.now + life
+        expires_at = self._expiry(life, parties)
         subject, act = _rendered(grant)
         claims = self._registered(subject, grant.audience, expires_at) | act | claims
         return self._sign(_Kind.ACCESS, claims, parties, expires_at, {"scope": scope})
@@ -110,9 +114,14 @@ class Assembler:
     def id_token(self, grant: IdTokenGrant) -> Signed:
         """For a verifier: one ``aud`` string when one was declared, and never an ``azp``."""
         audience = grant.audience[0] if len(grant.audience) == 1 else list(grant.audience)
-        expires_at = self.now + grant.life
+        expires_at = self._expiry(grant.life, grant.parties)
         claims = {**grant.claims, **self._registered(grant.subject, audience, expires_at)}
         return self._sign(_Kind.ID, claims, grant.parties, expires_at, {"name": grant.name})
+
+    def _expiry(self, life: timedelta, parties: Parties) -> datetime:
+        """No token outlives the delegation it lives from."""
+        limit = parties.delegation_expires_at
+        return self.now + life if limit is None else min(self.now + life, limit)
 
     def _registered(self, subject: str, audience: str | list[str], expires_at: datetime) -> dict[str, Any]:
         """RFC 7519 §4.1; ``nbf`` equals ``iat`` and never lies ahead; ``jti`` is 128 random bits."""
@@ -168,7 +177,13 @@ class Assembler:
             client_secret=parties.client_secret,
             kid=self.signer.kid,
         )
-        commit = Commit(at=self.now, conditions=conditions, tokens=(row,), events=(event,))
+        commit = Commit(
+            at=self.now,
+            conditions=conditions,
+            tokens=(row,),
+            events=(event,),
+            used_client_secret=parties.used_client_secret,
+        )
         return Signed(self.signer.sign(token_type, claims), claims, commit)
 
 

@@ -14,7 +14,7 @@ from app.errors import Conflict, InvalidInput, NotFound
 from app.identity.models import Project, ServiceAccount
 from app.ledger.actions import AuditAction
 from app.ledger.record import Actor, record
-from app.protocol.claims import LONGEST_AUDIENCE
+from app.protocol.claims import check_audience
 from app.protocol.principals import parse_client_id, service_account_principal
 from app.signing.signer import Signer
 from app.tokens.models import Audience, AudienceIntrospector, AudienceProject
@@ -52,15 +52,6 @@ def canonical(uri: str) -> str:
     except ValueError:
         return uri.rstrip("/")
     return urlunsplit(parts._replace(scheme=parts.scheme.lower(), netloc=parts.netloc.lower())).rstrip("/")
-
-
-def check_text(audience: str) -> str | None:
-    """Why no verifier takes this text as ``aud``, or ``None``."""
-    if not audience:
-        return "is empty"
-    if len(audience) > LONGEST_AUDIENCE:
-        return f"is longer than {LONGEST_AUDIENCE} characters"
-    return None if all("!" <= each <= "~" for each in audience) else "is not printable ASCII without spaces"
 
 
 def register(
@@ -141,7 +132,7 @@ def refuse_verifier(
     connection: Connection | Session, issuer: str, openness: Openness, audience: str, project_id: int
 ) -> str | None:
     """Why a project's flow may not have an ID token for this audience, or ``None``."""
-    if reason := check_text(audience) or _reserved(issuer, audience):
+    if reason := check_audience(audience) or _reserved(issuer, audience):
         return reason
     query = select(Audience.id, Audience.kind).where(Audience.canonical == canonical(audience))
     registered = connection.execute(query).one_or_none()
@@ -170,7 +161,7 @@ def _reserved(issuer: str, audience: str) -> str | None:
 def _check_registration(
     issuer: str, uri: str, kind: AudienceKind, algorithm: str, projects: Sequence[Project]
 ) -> None:
-    if reason := check_text(uri) or _reserved(issuer, uri):
+    if reason := check_audience(uri) or _reserved(issuer, uri):
         raise InvalidInput(f"uri: {reason}")
     if algorithm != Signer.alg:
         raise InvalidInput(f"alg: this version signs {Signer.alg} alone")

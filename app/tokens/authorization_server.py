@@ -6,21 +6,27 @@ descriptions repeat what was sent and its DEBUG log shows whole tokens, so neith
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_plus, urlsplit
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
+from authlib.integrations.flask_oauth2.requests import FlaskOAuth2Request
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import OAuth2Request
 from authlib.oauth2.rfc6749.endpoint import Endpoint
 from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
+from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
+from flask import Request
+from flask import request as flask_request
 from sqlalchemy import Connection
-from werkzeug.datastructures import Authorization
+from werkzeug.datastructures import Authorization, MultiDict
 
 from app.identity.credentials import Client, authenticate_client
-from app.ledger.actions import AuditAction, Outcome
-from app.ledger.record import Actor, record
+from app.ledger.actions import AuditAction
+from app.ledger.record import Actor, AuditEvent, record
 from app.protocol.oauth_errors import OAuthError
 from app.protocol.principals import parse_client_id, service_account_principal
 from app.secret import Secret
@@ -28,6 +34,7 @@ from app.tokens.grants import AccessGrant, Account, GrantRefused, decide
 from app.tokens.introspection import Introspection
 from app.tokens.mint import Mint
 from app.tokens.revocation import Revocation
+from app.tokens.strangers import Stranger, Strangers
 
 logging.getLogger("authlib").setLevel(logging.WARNING)
 
@@ -36,16 +43,30 @@ _JSON = [("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("
 
 
 class TokenError(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
-    """An RFC 6749 §5.2 answer in fixed words."""
+    """An RFC 6749 §5.2 answer in fixed words; ``cause`` goes to the ledger, ``None`` if it is there."""
 
-    def __init__(self, refusal: OAuthError) -> None:
+    def __init__(self, refusal: OAuthError, cause: str | None) -> None:
         super().__init__(description=refusal.description, status_code=refusal.status, error=refusal.code)
+        self.cause = cause
 
     def get_headers(self) -> list[tuple[str, str]]:
         headers: list[tuple[str, str]] = super().get_headers()
         if self.status_code == OAuthError.INVALID_CLIENT.status:
             headers.append(("WWW-Authenticate", 'Basic realm="countersign", charset="UTF-8"'))
         return headers
+
+
+class _TokenRequest(FlaskOAuth2Request):  # type: ignore[misc]  # Authlib has no types
+    """Its form is without empty parameters: they are as if omitted (RFC 6749 §3.2)."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request)
+        self.payload = BasicOAuth2Payload(self.form)
+
+    @cached_property
+    def form(self) -> MultiDict[str, str]:
+        given = self._request.form.items(multi=True)
+        return MultiDict((name, value) for name, value in given if value)
 
 
 class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
@@ -63,22 +84,54 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
         self.introspection = introspection
         self.revocation = revocation
         self.request_id = request_id
+        self._strangers = Strangers()
         self.register_grant(ClientCredentials)
         self.register_endpoint(Introspect)
         self.register_endpoint(Revoke)
+
+    def create_oauth2_request(self, request: object) -> OAuth2Request:  # noqa: ARG002 - Authlib's signature
+        """At the issuer's host and by https, whatever the request says: TLS ends at the proxy in front,
+        and Authlib refuses what looks like plain http to it.
+        """
+        address = {"wsgi.url_scheme": "https", "HTTP_HOST": urlsplit(self.mint.issuer).netloc}
+        return _TokenRequest(Request(flask_request.environ | address))
 
     def get_token_grant(self, request: OAuth2Request) -> BaseGrant:
         check_form(request, "grant_type")
         try:
             return super().get_token_grant(request)
         except OAuth2Error:
-            raise TokenError(OAuthError.UNSUPPORTED_GRANT_TYPE) from None
+            raise TokenError(
+                OAuthError.UNSUPPORTED_GRANT_TYPE, "a grant type that is not supported"
+            ) from None
 
     def create_token_response(self, request: OAuth2Request | None = None) -> Any:
+        return self._answered(AuditAction.ACCESS_TOKEN_ISSUE, request, self._grant)
+
+    def create_endpoint_response(self, name: str, request: OAuth2Request | None = None) -> Any:
+        [endpoint] = self._endpoints[name]
+        return self._answered(endpoint.ACTION, request, endpoint)
+
+    def _grant(self, request: OAuth2Request) -> "Answer":
+        grant = self.get_token_grant(request)
+        grant.validate_token_request()
+        answer: Answer = grant.create_token_response()
+        return answer
+
+    def _answered(
+        self, action: AuditAction, request: OAuth2Request | None, answer: Callable[[OAuth2Request], "Answer"]
+    ) -> Any:
+        """Authlib's walk, with one door for refusals: each is in the ledger before it is answered."""
+        request = self.create_oauth2_request(request)
+        now = self.mint.clock()
+        self._record(
+            *(each.told(now, repeated=count) for each, count in self._strangers.repeated(now).items())
+        )
         try:
-            return super().create_token_response(request)
-        except TokenError as error:  # from get_token_grant, which Authlib does not guard
-            return self.handle_error_response(None, error)
+            return self.handle_response(*answer(request))
+        except TokenError as error:
+            self._record_stranger(action, request, error)
+            return self.handle_error_response(request, error)
 
     def get_error_uri(self, request: OAuth2Request | None, error: OAuth2Error) -> None:
         """None: the documentation is not at a fixed address."""
@@ -92,24 +145,27 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
             with self.mint.database.reading_connection() as connection:
                 if client := authenticate_client(connection, number, Secret(client_secret), now):
                     return client
-        self._record_stranger(client_id if number else "malformed", now)
-        raise TokenError(OAuthError.INVALID_CLIENT)
+        raise TokenError(
+            OAuthError.INVALID_CLIENT, "unknown client, wrong or dead secret, or disabled account"
+        )
 
     def actor(self, client: Client) -> Actor:
         return Actor(name=service_account_principal(client.id), request_id=self.request_id())
 
-    def _record_stranger(self, client_id: str, now: datetime) -> None:
-        event = Actor(name="anonymous", request_id=self.request_id()).did(
-            AuditAction.CLIENT_AUTHENTICATE,
-            now,
-            outcome=Outcome.DENIED,
-            detail={
-                "client_id": client_id,
-                "cause": "unknown client, wrong or dead secret, or disabled account",
-            },
-        )
-        with self.mint.database.writing_connection() as connection:
-            record(connection, event)
+    def _record_stranger(self, action: AuditAction, request: OAuth2Request, error: TokenError) -> None:
+        if error.cause is None:
+            return
+        claimed, _ = _claimed_credentials(request)
+        client_id = claimed if parse_client_id(claimed) else "malformed"
+        stranger = Stranger(error.error, error.cause, client_id, action)
+        now = self.mint.clock()
+        if self._strangers.is_news(stranger, now):
+            self._record(stranger.told(now, self.request_id()))
+
+    def _record(self, *events: AuditEvent) -> None:
+        if events:
+            with self.mint.database.writing_connection() as connection:
+                record(connection, *events)
 
 
 class ClientCredentials(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib has no types
@@ -127,26 +183,27 @@ class ClientCredentials(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  #
         try:
             signed = mint.access_token(lambda connection, now: self._decide(client, connection, now), actor)
         except GrantRefused as refusal:
-            raise TokenError(refusal.error) from None
+            raise TokenError(refusal.error, cause=None) from None
         return 200, signed.answer(), self.TOKEN_RESPONSE_HEADER
 
     def _decide(self, client: Client, connection: Connection, now: datetime) -> AccessGrant:
         form = self.request.form
-        return decide(
+        grant = decide(
             connection,
             Account(client.id, client.name, client.is_composite),
             form.get("scope", ""),
             form.getlist("resource"),
             issuer=self.server.mint.issuer,
-            client_secret_id=client.client_secret_id,
             now=now,
         )
+        return replace(grant, client_secret_id=client.client_secret_id, note_secret_use=client.use_is_due)
 
 
 class Introspect(Endpoint):  # type: ignore[misc]  # Authlib has no types
     """RFC 7662. A ``token_type_hint`` is ignored, as §2.1 allows: there is one kind."""
 
     ENDPOINT_NAME = "introspection"
+    ACTION = AuditAction.ACCESS_TOKEN_INTROSPECT
 
     def create_endpoint_response(self, request: OAuth2Request) -> "Answer":
         check_form(request, "token")
@@ -164,6 +221,7 @@ class Revoke(Endpoint):  # type: ignore[misc]  # Authlib has no types
     """RFC 7009. A ``token_type_hint`` is ignored, as §2.1 allows."""
 
     ENDPOINT_NAME = "revocation"
+    ACTION = AuditAction.ACCESS_TOKEN_REVOKE
 
     def create_endpoint_response(self, request: OAuth2Request) -> "Answer":
         check_form(request, "token")
@@ -172,7 +230,7 @@ class Revoke(Endpoint):  # type: ignore[misc]  # Authlib has no types
         try:
             server.revocation.revoke(client.id, request.form["token"], server.actor(client))
         except GrantRefused as refusal:
-            raise TokenError(refusal.error) from None
+            raise TokenError(refusal.error, cause=None) from None
         return 200, {}, _JSON
 
 
@@ -182,20 +240,35 @@ Answer = tuple[int, dict[str, Any], list[tuple[str, str]]]
 
 def check_form(request: OAuth2Request, needed: str) -> None:
     """A form body alone, each parameter once; only ``resource`` may repeat (RFC 6749 §3.2, RFC 8707 §2)."""
+    form = request.form
     content_type = (request.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
-    repeated = [name for name, values in request.form.lists() if len(values) > 1 and name != "resource"]
-    if content_type != _FORM or repeated or request.args or not request.form.get(needed):
-        raise TokenError(OAuthError.INVALID_REQUEST)
+    faults = {
+        "not a form": content_type != _FORM,
+        "parameters in the query": bool(request.args),
+        f"no {needed.replace('_', ' ')}": needed not in form,
+        "a repeated parameter": any(len(each) > 1 for name, each in form.lists() if name != "resource"),
+        "a NUL character": any("\0" in value for values in form.listvalues() for value in values),
+    }
+    if cause := next((fault for fault, holds in faults.items() if holds), None):
+        raise TokenError(OAuthError.INVALID_REQUEST, cause)
 
 
 def _credentials(request: OAuth2Request) -> tuple[str, str]:
     form = request.form
+    client_id, client_secret = _claimed_credentials(request)
+    by_header = "Authorization" in request.headers
+    if by_header and ("client_secret" in form or form.get("client_id", client_id) != client_id):
+        raise TokenError(OAuthError.INVALID_REQUEST, "two ways of authentication at once")
+    return client_id, client_secret
+
+
+def _claimed_credentials(request: OAuth2Request) -> tuple[str, str]:
+    """Client id and secret of the header, if there is one, else of the form; empty what is not there."""
     if "Authorization" not in request.headers:
-        return form.get("client_id", ""), form.get("client_secret", "")
-    basic = Authorization.from_header(request.headers["Authorization"])
+        return request.form.get("client_id", ""), request.form.get("client_secret", "")
+    header: str = request.headers["Authorization"]
+    basic = Authorization.from_header(header) if header.isascii() else None  # Werkzeug raises on the rest
     client_id, client_secret = (
         unquote_plus((basic and basic.get(part)) or "") for part in ("username", "password")
     )
-    if "client_secret" in form or form.get("client_id", client_id) != client_id:
-        raise TokenError(OAuthError.INVALID_REQUEST)
     return client_id, client_secret

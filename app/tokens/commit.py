@@ -4,20 +4,30 @@ A commit is a value: what to write and what must be true. Here one transaction t
 that takes many in one transaction can do so without asking anybody else.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, exists, insert, select, true
-from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Select,
+    bindparam,
+    insert,
+    literal_column,
+    select,
+    true,
+)
+from sqlalchemy.orm import aliased
 
 from app.errors import Overtaken
 from app.identity import cut_offs
 from app.identity.credentials import note_use
 from app.identity.cut_offs import CutOffKind
-from app.identity.models import ClientSecret, Delegation, Principal, ServiceAccount, User
+from app.identity.models import ClientSecret, Delegation, Principal
 from app.ledger.record import AuditEvent, record
 from app.signing.models import KeyState, SigningKey
 from app.tokens.models import IssuedToken
@@ -41,63 +51,93 @@ class Commit:
     conditions: Conditions
     tokens: tuple[Mapping[str, Any], ...]
     events: tuple[AuditEvent, ...]
+    used_client_secret: int | None = None
+    """The secret whose use is to be noted."""
 
 
-_ALIVE: Mapping[str, ColumnElement[bool]] = {
-    "user": (Principal.id == bindparam("user")) & Principal.disabled_at.is_(None),
-    "service_account": (Principal.id == bindparam("service_account")) & Principal.disabled_at.is_(None),
-    "delegation": (Delegation.id == bindparam("delegation"))
-    & Delegation.revoked_at.is_(None)
-    & (Delegation.expires_at > bindparam("at")),
-    "client_secret": (ClientSecret.id == bindparam("client_secret")) & ClientSecret.revoked_at.is_(None),
-    "kid": (SigningKey.kid == bindparam("kid")) & SigningKey.state.in_((KeyState.ACTIVE, KeyState.RETIRED)),
+def merged(commits: Sequence[Commit]) -> Commit:
+    """Commits that hang on the same conditions, as one."""
+    first = commits[0]
+    if any(each.conditions != first.conditions for each in commits):
+        raise ValueError("commits with different conditions cannot be merged")
+    return replace(
+        first,
+        tokens=tuple(token for each in commits for token in each.tokens),
+        events=tuple(event for each in commits for event in each.events),
+    )
+
+
+_USER, _ACCOUNT = aliased(Principal), aliased(Principal)
+_ALIVE: Mapping[str, tuple[Any, ColumnElement[bool]]] = {
+    "kid": (
+        SigningKey,
+        (SigningKey.kid == bindparam("kid")) & SigningKey.state.in_((KeyState.ACTIVE, KeyState.RETIRED)),
+    ),
+    "user": (_USER, (_USER.id == bindparam("user")) & _USER.disabled_at.is_(None)),
+    "service_account": (
+        _ACCOUNT,
+        (_ACCOUNT.id == bindparam("service_account")) & _ACCOUNT.disabled_at.is_(None),
+    ),
+    "delegation": (
+        Delegation,
+        (Delegation.id == bindparam("delegation"))
+        & Delegation.revoked_at.is_(None)
+        & (Delegation.expires_at > bindparam("at")),
+    ),
+    "client_secret": (
+        ClientSecret,
+        (ClientSecret.id == bindparam("client_secret"))
+        & ClientSecret.revoked_at.is_(None)
+        & (ClientSecret.expires_at.is_(None) | (ClientSecret.expires_at > bindparam("at"))),
+    ),
 }
+"""By condition: the table whose row must be there, and what makes it alive."""
 
-_PARTIES: Mapping[str, InstrumentedAttribute[int]] = {
-    "user": User.id,
-    "service_account": ServiceAccount.id,
-    "delegation": Delegation.id,
-}
+
+_INSERT = insert(IssuedToken.__table__)  # type: ignore[arg-type]  # declared as what all tables have in common
 
 
 def commit(connection: Connection, proposed: Commit) -> None:
     """Writes it all into the caller's transaction; raises ``Overtaken`` with nothing written."""
     _check(connection, proposed.conditions, proposed.at)
-    connection.execute(insert(IssuedToken), proposed.tokens)
+    connection.execute(_INSERT, proposed.tokens)
     record(connection, *proposed.events)
-    if proposed.conditions.client_secret is not None:
-        note_use(connection, proposed.conditions.client_secret, proposed.at)
+    if proposed.used_client_secret is not None:
+        note_use(connection, proposed.used_client_secret, proposed.at)
 
 
 def _check(connection: Connection, conditions: Conditions, at: datetime) -> None:
     wanted = {name: value for name, value in vars(conditions).items() if value is not None}
-    if connection.dialect.name != "sqlite":
-        connection.execute(_hold(tuple(name for name in _PARTIES if name in wanted)), wanted)
-    row = connection.execute(_question(tuple(wanted)), wanted | {"at": at}).mappings().one()
-    if dead := [name for name, fine in row.items() if not fine]:
-        raise Overtaken(f"no longer valid: {', '.join(dead)}")
+    values = wanted | {"at": at}
+    alive = tuple(name for name in wanted if name in _ALIVE)
+    lineage = tuple(name for name in wanted if name in _CUT_OFF_KINDS)
+    all_alive = connection.execute(_all_alive(alive), values).first() is not None
+    cut_off = bool(lineage) and connection.execute(_cut_off(lineage), values).first() is not None
+    if cut_off or not all_alive:
+        dead = [name for name in alive if connection.execute(_all_alive((name,)), values).first() is None]
+        raise Overtaken(f"no longer valid: {', '.join([*dead, *(['cut_off'] if cut_off else [])])}")
 
 
 @cache
-def _hold(names: tuple[str, ...]) -> Select[*tuple[int, ...]]:
-    """Where there are many writers: a kill either waits, and then sees the tokens that are about to be
-    written, or has gone before and is seen by the question that follows.
+def _all_alive(names: tuple[str, ...]) -> Select[int]:
+    """One row if all are alive. Where writers run side by side (PostgreSQL), the rows are held until the
+    commit: whoever would disable, revoke or kill one of them waits, and is then told of a token that was
+    there.
     """
-    held = select(*(_PARTIES[name] for name in names)).select_from(_PARTIES[names[0]].class_)
-    for name in names[1:]:
-        held = held.join(_PARTIES[name].class_, true())
-    return held.where(*(_PARTIES[name] == bindparam(name) for name in names)).with_for_update(
-        read=True, key_share=True
-    )
+    first, *others = (_ALIVE[name] for name in names)
+    query = select(literal_column("1", Integer)).select_from(first[0])
+    for table, _ in others:
+        query = query.join(table, true())
+    return query.where(first[1], *(alive for _, alive in others)).with_for_update(read=True)
+
+
+_CUT_OFF_KINDS = frozenset(kind.value for kind in CutOffKind)
 
 
 @cache
-def _question(names: tuple[str, ...]) -> Select[*tuple[bool, ...]]:
-    """One round trip that answers, name by name, whether it is still alive; a run only by its cut-off."""
-    alive = (exists().where(_ALIVE[name]).label(name) for name in names if name in _ALIVE)
-    targets: cut_offs.Targets = {
-        CutOffKind(name): bindparam(name) for name in names if name in set(CutOffKind)
-    }
-    if not targets:
-        return select(*alive)
-    return select(*alive, (~cut_offs.hits(targets, bindparam("at"))).label("cut_off"))
+def _cut_off(names: tuple[str, ...]) -> Select[int]:
+    """A row if any is cut off; a run is told dead by this alone. A statement of its own, after the rows are
+    held: one that has waited for a kill would not see what that wrote beside them.
+    """
+    targets: cut_offs.Targets = {CutOffKind(name): bindparam(name) for name in names}
+    return select(literal_column("1", Integer)).where(cut_offs.hits(targets, bindparam("at")))

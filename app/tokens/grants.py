@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from app.errors import Refusal
 from app.identity.composite import Composite, pair
-from app.identity.facts import Place, load
+from app.identity.facts import load
 from app.identity.permissions import SCOPES
 from app.identity.policy import Conjunct, Question
 from app.protocol.oauth_errors import OAuthError
@@ -56,6 +56,7 @@ class AccessGrant:
     audience: str
     rendering: Rendering
     client_secret_id: int | None = None
+    note_secret_use: bool = False
     project: str | None = None
     run_id: int | None = None
 
@@ -68,19 +69,36 @@ def decide(
     *,
     issuer: str,
     now: datetime,
-    client_secret_id: int | None = None,
-    place: Place | None = None,
 ) -> AccessGrant:
     """The grant for a scope parameter and its ``resource`` parameters; raises ``GrantRefused``."""
     requested = _parse(account, scope)
     audience = _audience(connection, account, requested, issuer, resources)
     if not account.is_composite:
-        return AccessGrant(account, None, requested.names, audience.uri, audience.rendering, client_secret_id)
-    facts = load(connection, user_id=requested.user_id, service_account_id=account.id, place=place)
+        return AccessGrant(account, None, requested.names, audience.uri, audience.rendering)
+    facts = load(connection, user_id=requested.user_id, service_account_id=account.id)
     found = pair(facts, Question(None, requested.names), now)
     if isinstance(found, Conjunct):
         raise _refused(account, requested, f"{found.name}: {found.reason}")
-    return AccessGrant(account, found, requested.names, audience.uri, audience.rendering, client_secret_id)
+    return AccessGrant(account, found, requested.names, audience.uri, audience.rendering)
+
+
+def for_run(
+    connection: Connection,
+    composite: Composite,
+    scopes: tuple[str, ...],
+    resource: str | None,
+    *,
+    issuer: str,
+    project: str,
+    run_id: int,
+) -> AccessGrant:
+    """The grant of a run's own access token; its pair, decided for the whole run, covers the scopes."""
+    account = Account(composite.service_account_id, composite.service_account, is_composite=True)
+    requested = RequestedScope(scopes, composite.user_id)
+    audience = _audience(connection, account, requested, issuer, [resource] if resource else [])
+    return AccessGrant(
+        account, composite, scopes, audience.uri, audience.rendering, project=project, run_id=run_id
+    )
 
 
 def _parse(account: Account, scope: str) -> RequestedScope:

@@ -18,7 +18,7 @@ from app.protocol.oauth_errors import OAuthError
 from app.protocol.principals import service_account_principal, user_principal
 from app.signing.keyring import Keyring
 from app.tokens.assembly import Assembler, IdTokenGrant, Signed
-from app.tokens.commit import commit
+from app.tokens.commit import commit, merged
 from app.tokens.grants import AccessGrant, GrantRefused
 
 Decide = Callable[[Connection, datetime], AccessGrant]
@@ -56,9 +56,9 @@ class Mint:
         assembler = self._assembler(by, self.clock())
         access = assembler.access_token(grant, self.access_token_life)
         ids = {each.name: assembler.id_token(each) for each in id_grants}
+        together = merged([access.commit, *(signed.commit for signed in ids.values())])
         with self.database.writing_connection() as connection:
-            for signed in (access, *ids.values()):
-                commit(connection, signed.commit)
+            commit(connection, together)
         return RunTokens(access, ids)
 
     def _assembler(self, by: Actor, now: datetime) -> Assembler:

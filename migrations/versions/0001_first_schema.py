@@ -8,11 +8,13 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     op.create_table(
         "audiences",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", NUMBER, nullable=False),
         sa.Column("uri", sa.String(), nullable=False),
         sa.Column("canonical", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
@@ -25,7 +27,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "audit_events",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", NUMBER, nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("action", sa.String(), nullable=False),
         sa.Column("outcome", sa.String(), nullable=False),
@@ -33,7 +35,7 @@ def upgrade() -> None:
         sa.Column("user", sa.String(), nullable=True),
         sa.Column("service_account", sa.String(), nullable=True),
         sa.Column("project", sa.String(), nullable=True),
-        sa.Column("run", sa.Integer(), nullable=True),
+        sa.Column("run", NUMBER, nullable=True),
         sa.Column("jti", sa.String(), nullable=True),
         sa.Column("kid", sa.String(), nullable=True),
         sa.Column("request_id", sa.String(), nullable=True),
@@ -52,7 +54,7 @@ def upgrade() -> None:
 
     op.create_table(
         "groups",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", NUMBER, nullable=False),
         sa.Column("path", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_groups")),
@@ -61,7 +63,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "principals",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", NUMBER, nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
@@ -102,8 +104,8 @@ def upgrade() -> None:
 
     op.create_table(
         "projects",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("group_id", sa.Integer(), nullable=False),
+        sa.Column("id", NUMBER, nullable=False),
+        sa.Column("group_id", NUMBER, nullable=False),
         sa.Column("path", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(["group_id"], ["groups.id"], name=op.f("fk_projects_group_id_groups")),
@@ -116,7 +118,7 @@ def upgrade() -> None:
 
     op.create_table(
         "service_accounts",
-        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("id", NUMBER, autoincrement=False, nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("is_composite", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(["id"], ["principals.id"], name=op.f("fk_service_accounts_id_principals")),
@@ -125,7 +127,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "users",
-        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("id", NUMBER, autoincrement=False, nullable=False),
         sa.Column("login", sa.String(), nullable=False),
         sa.Column("email", sa.String(), nullable=False),
         sa.Column("is_admin", sa.Boolean(), nullable=False),
@@ -135,8 +137,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "audience_projects",
-        sa.Column("audience_id", sa.Integer(), nullable=False),
-        sa.Column("project_id", sa.Integer(), nullable=False),
+        sa.Column("audience_id", NUMBER, nullable=False),
+        sa.Column("project_id", NUMBER, nullable=False),
         sa.ForeignKeyConstraint(
             ["audience_id"],
             ["audiences.id"],
@@ -153,8 +155,8 @@ def upgrade() -> None:
 
     op.create_table(
         "client_secrets",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("service_account_id", sa.Integer(), nullable=False),
+        sa.Column("id", NUMBER, nullable=False),
+        sa.Column("service_account_id", NUMBER, nullable=False),
         sa.Column("sha256", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
@@ -176,8 +178,8 @@ def upgrade() -> None:
 
     op.create_table(
         "configuration_versions",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("project_id", sa.Integer(), nullable=False),
+        sa.Column("id", NUMBER, nullable=False),
+        sa.Column("project_id", NUMBER, nullable=False),
         sa.Column("sha256", sa.String(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("created_by", sa.String(), nullable=False),
@@ -195,11 +197,11 @@ def upgrade() -> None:
 
     op.create_table(
         "delegations",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("user_id", sa.Integer(), nullable=False),
-        sa.Column("service_account_id", sa.Integer(), nullable=False),
+        sa.Column("id", NUMBER, nullable=False),
+        sa.Column("user_id", NUMBER, nullable=False),
+        sa.Column("service_account_id", NUMBER, nullable=False),
         sa.Column("scopes", sa.JSON(none_as_null=True), nullable=True),
-        sa.Column("project_id", sa.Integer(), nullable=True),
+        sa.Column("project_id", NUMBER, nullable=True),
         sa.Column("granted_by", sa.String(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
@@ -227,8 +229,8 @@ def upgrade() -> None:
 
     op.create_table(
         "members",
-        sa.Column("project_id", sa.Integer(), nullable=False),
-        sa.Column("principal_id", sa.Integer(), nullable=False),
+        sa.Column("project_id", NUMBER, nullable=False),
+        sa.Column("principal_id", NUMBER, nullable=False),
         sa.Column("role", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(
             ["principal_id"], ["principals.id"], name=op.f("fk_members_principal_id_principals")
@@ -241,8 +243,8 @@ def upgrade() -> None:
 
     op.create_table(
         "personal_access_tokens",
-        sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("user_id", sa.Integer(), nullable=False),
+        sa.Column("id", NUMBER, nullable=False),
+        sa.Column("user_id", NUMBER, nullable=False),
         sa.Column("sha256", sa.String(), nullable=False),
         sa.Column("scopes", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -261,7 +263,7 @@ def upgrade() -> None:
 
     op.create_table(
         "project_variables",
-        sa.Column("project_id", sa.Integer(), nullable=False),
+        sa.Column("project_id", NUMBER, nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("value", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -276,10 +278,10 @@ def upgrade() -> None:
         sa.Column("kid", sa.String(), nullable=False),
         sa.Column("audience", sa.JSON(), nullable=False),
         sa.Column("scope", sa.String(), nullable=True),
-        sa.Column("service_account_id", sa.Integer(), nullable=True),
-        sa.Column("user_id", sa.Integer(), nullable=True),
-        sa.Column("delegation_id", sa.Integer(), nullable=True),
-        sa.Column("run_id", sa.Integer(), nullable=True),
+        sa.Column("service_account_id", NUMBER, nullable=True),
+        sa.Column("user_id", NUMBER, nullable=True),
+        sa.Column("delegation_id", NUMBER, nullable=True),
+        sa.Column("run_id", NUMBER, nullable=True),
         sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
@@ -307,20 +309,20 @@ def upgrade() -> None:
 
     op.create_table(
         "runs",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", NUMBER, nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=True),
-        sa.Column("project_id", sa.Integer(), nullable=False),
-        sa.Column("configuration_id", sa.Integer(), nullable=False),
+        sa.Column("project_id", NUMBER, nullable=False),
+        sa.Column("configuration_id", NUMBER, nullable=False),
         sa.Column("flow", sa.String(), nullable=False),
         sa.Column("source", sa.String(), nullable=False),
-        sa.Column("user_id", sa.Integer(), nullable=False),
-        sa.Column("service_account_id", sa.Integer(), nullable=False),
-        sa.Column("delegation_id", sa.Integer(), nullable=False),
+        sa.Column("user_id", NUMBER, nullable=False),
+        sa.Column("service_account_id", NUMBER, nullable=False),
+        sa.Column("delegation_id", NUMBER, nullable=False),
         sa.Column("token_sha256", sa.String(), nullable=True),
         sa.Column("id_tokens", sa.JSON(none_as_null=True), nullable=False),
         sa.Column("secrets", sa.JSON(none_as_null=True), nullable=False),
-        sa.Column("exit_code", sa.Integer(), nullable=True),
+        sa.Column("exit_code", NUMBER, nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
@@ -359,7 +361,7 @@ def upgrade() -> None:
 
     op.create_table(
         "run_inputs",
-        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("run_id", NUMBER, nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("value", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_run_inputs_run_id_runs")),
@@ -367,8 +369,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "run_log_chunks",
-        sa.Column("run_id", sa.Integer(), nullable=False),
-        sa.Column("offset", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("run_id", NUMBER, nullable=False),
+        sa.Column("offset", NUMBER, autoincrement=False, nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_run_log_chunks_run_id_runs")),
         sa.PrimaryKeyConstraint("run_id", "offset", name=op.f("pk_run_log_chunks")),

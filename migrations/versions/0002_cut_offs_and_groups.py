@@ -8,11 +8,13 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 
 def upgrade() -> None:
     op.create_table(
         "cut_offs",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", NUMBER, nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("target", sa.String(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -28,8 +30,8 @@ def upgrade() -> None:
 
     op.create_table(
         "group_members",
-        sa.Column("group_id", sa.Integer(), nullable=False),
-        sa.Column("principal_id", sa.Integer(), nullable=False),
+        sa.Column("group_id", NUMBER, nullable=False),
+        sa.Column("principal_id", NUMBER, nullable=False),
         sa.Column("role", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(["group_id"], ["groups.id"], name=op.f("fk_group_members_group_id_groups")),
         sa.ForeignKeyConstraint(
@@ -41,8 +43,8 @@ def upgrade() -> None:
 
     op.create_table(
         "audience_introspectors",
-        sa.Column("audience_id", sa.Integer(), nullable=False),
-        sa.Column("service_account_id", sa.Integer(), nullable=False),
+        sa.Column("audience_id", NUMBER, nullable=False),
+        sa.Column("service_account_id", NUMBER, nullable=False),
         sa.ForeignKeyConstraint(
             ["audience_id"],
             ["audiences.id"],
@@ -63,7 +65,7 @@ def upgrade() -> None:
     op.create_table(
         "burned_paths",
         sa.Column("path", sa.String(), nullable=False),
-        sa.Column("project_id", sa.Integer(), nullable=False),
+        sa.Column("project_id", NUMBER, nullable=False),
         sa.Column("burned_at", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
             ["project_id"], ["projects.id"], name=op.f("fk_burned_paths_project_id_projects")

@@ -14,6 +14,7 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _BATCH = 1000
 _ORDER = ("at", "writer", "seq")
 _SEARCHED = (("user",), ("service_account",), ("project",), ("run",), ("jti",), ("service_account", "user"))
@@ -24,7 +25,7 @@ def upgrade() -> None:
     kept = _set_aside("id")
     writers = op.create_table(
         "ledger_writers",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", NUMBER, nullable=False),
         sa.Column("started_at", UtcTime(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ledger_writers")),
         sqlite_autoincrement=True,
@@ -32,8 +33,8 @@ def upgrade() -> None:
     op.create_index(op.f("ix_ledger_writers_started_at"), "ledger_writers", ["started_at"])
     events = op.create_table(
         "audit_events",
-        sa.Column("writer", sa.Integer(), nullable=False),
-        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("writer", NUMBER, nullable=False),
+        sa.Column("seq", NUMBER, autoincrement=False, nullable=False),
         *_content(),
         sa.Column("hash", sa.String(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -56,7 +57,7 @@ def downgrade() -> None:
     kept = _set_aside(*_ORDER[1:])
     events = op.create_table(
         "audit_events",
-        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("id", NUMBER, nullable=False),
         *_content(),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_events")),
         sqlite_autoincrement=True,
@@ -75,7 +76,7 @@ def _content() -> list[sa.Column[Any]]:
         sa.Column("at", UtcTime(), nullable=False),
         *(sa.Column(name, sa.String(), nullable=False) for name in ("action", "outcome", "actor")),
         *(sa.Column(name, sa.String(), nullable=True) for name in ("user", "service_account", "project")),
-        sa.Column("run", sa.Integer(), nullable=True),
+        sa.Column("run", NUMBER, nullable=True),
         *(sa.Column(name, sa.String(), nullable=True) for name in ("jti", "kid", "request_id")),
         sa.Column("detail", sa.JSON(), nullable=False),
     ]
@@ -84,7 +85,7 @@ def _content() -> list[sa.Column[Any]]:
 def _create_checkpoints() -> None:
     op.create_table(
         "ledger_checkpoints",
-        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("id", NUMBER, autoincrement=False, nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("previous", sa.String(), nullable=True),
         sa.Column("pruned", sa.JSON(none_as_null=True), nullable=True),
@@ -95,10 +96,10 @@ def _create_checkpoints() -> None:
     op.create_index(op.f("ix_ledger_checkpoints_at"), "ledger_checkpoints", ["at"])
     op.create_table(
         "ledger_heads",
-        sa.Column("writer", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("seq", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("writer", NUMBER, autoincrement=False, nullable=False),
+        sa.Column("seq", NUMBER, autoincrement=False, nullable=False),
         sa.Column("hash", sa.String(), nullable=False),
-        sa.Column("checkpoint", sa.Integer(), nullable=False),
+        sa.Column("checkpoint", NUMBER, nullable=False),
         sa.ForeignKeyConstraint(
             ["checkpoint"],
             ["ledger_checkpoints.id"],
@@ -123,7 +124,7 @@ def _set_aside(*key: str) -> sa.Table:
     """The events in a table without name or index that the new one would clash with."""
     op.execute("CREATE TABLE audit_events_kept AS SELECT * FROM audit_events")
     op.drop_table("audit_events")
-    numbers = (sa.Column(name, sa.Integer()) for name in key)
+    numbers = (sa.Column(name, NUMBER) for name in key)
     return sa.Table("audit_events_kept", sa.MetaData(), *numbers, *_content())
 
 

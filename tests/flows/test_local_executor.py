@@ -327,6 +327,36 @@ with executor.workspace(7) as workspace:
 """
 
 
+WITHOUT_NAMESPACES = """
+import sys
+from datetime import timedelta
+from pathlib import Path
+from app.errors import InvalidInput
+from app.flows.executors.account import check_boundary
+from app.flows.executors.local import LocalExecutor
+
+def run(user):
+    executor = LocalExecutor(runs_dir=Path(sys.argv[1]) / "runs", user=user)
+    with executor.workspace(7) as workspace:
+        outcome = executor.execute(
+            workspace=workspace,
+            script=["true"],
+            environment={"PATH": "/usr/bin:/bin"},
+            timeout=timedelta(minutes=1),
+            output=print,
+            cancelled=lambda: False,
+        )
+    print(outcome.state, outcome.reason)
+
+run("nobody")
+try:
+    print(check_boundary("nobody", []))
+except InvalidInput as refusal:
+    print(refusal)
+run(None)
+"""
+
+
 def children(pid: int) -> list[int]:
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return [int(child) for task in tasks for child in (task / "children").read_text().split()]
@@ -494,6 +524,19 @@ class TestAnotherAccount:
         for read in reads:
             outcome, output = run(executor, read)
             assert outcome.exit_code, output
+
+    @needs_root
+    def test_runs_nothing_where_its_runs_could_read_each_other(self, open_dir):
+        """Without CAP_SYS_ADMIN nobody makes a PID namespace; runs as oneself go on without one."""
+        lines = subprocess.check_output(
+            ["setpriv", "--bounding-set=-sys_admin", sys.executable, "-c", WITHOUT_NAMESPACES, str(open_dir)],
+            cwd=REPOSITORY,
+            text=True,
+        ).splitlines()
+        apart = "steps of different runs cannot be kept apart here: no PID namespace can be had: unshare: "
+        assert lines[0].startswith(f"failed no step was started: {apart}")
+        assert lines[1].startswith(f"LOCAL_EXECUTOR_USER: {apart}")
+        assert lines[2] == "exited the script ended with exit code 0"
 
     @needs_root
     def test_the_boundary_is_checked_by_becoming_it(self, open_dir):

@@ -130,9 +130,7 @@ def test_a_role_may_be_the_default_of_the_mount(bao):
     assert bao.read("kv-v2", V2, "ship/default", "password", role=None).value == Secret(VALUE)
 
 
-@pytest.mark.parametrize(
-    "path", ["a b/c?d#e%f", "\N{LATIN SMALL LETTER U WITH DIAERESIS}/+&=;,:@$!*'()", "%2e%2e/x", "a.b/..c"]
-)
+@pytest.mark.parametrize("path", ["a b/c", "\N{LATIN SMALL LETTER U WITH DIAERESIS}/+&=;,:@!*'()", "a.b/..c"])
 def test_a_path_of_odd_characters_is_that_path(bao, path):
     put(bao, path, **{"the field": VALUE})
     assert bao.read("kv-v2", V2, path, "the field").value == Secret(VALUE)

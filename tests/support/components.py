@@ -25,6 +25,7 @@ from app.ledger.record import Actor
 from app.ledger.search import NEWEST_FIRST
 from app.secret import Secret
 from app.settings import Settings
+from app.signing.keyring import KeySnapshot
 from app.signing.models import SigningKey
 from app.tokens.models import IssuedToken
 from app.wiring import Components
@@ -63,21 +64,29 @@ class Prepared:
 
     home: Path
     keys: Path
+    opened: KeySnapshot
+    """Of the keys, for deriving the key that they are encrypted with takes longer than most tests."""
 
 
-@dataclass
-class World:
-    """Alice, duo that may act for her, their project; and a client that speaks to the token endpoint."""
+@dataclass(frozen=True, kw_only=True)
+class People:
+    """Alice, and duo that may act for her: their numbers."""
 
-    components: Components
-    clock: ManualClock
-    http: FlaskClient
     alice: int
     duo: int
     delegation: int
     secret: Secret
     secret_id: int
     project: str = "acme/webapp"
+
+
+@dataclass(frozen=True, kw_only=True)
+class World(People):
+    """The people of an installation, and a client that speaks to its token endpoint."""
+
+    components: Components
+    clock: ManualClock
+    http: FlaskClient
 
     @property
     def client_id(self) -> str:
@@ -220,8 +229,18 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     folder = tmp_path_factory.mktemp("prepared")
     components = Components(settings_for(folder), ManualClock())
     components.prepare(OPERATOR)
+    opened = components.keyring.current()
     components.database.dispose()
-    return Prepared(folder / "var", folder / "keys")
+    return Prepared(folder / "var", folder / "keys", opened)
+
+
+@pytest.fixture(scope="session")
+def peopled(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> tuple[Prepared, People]:
+    """The same with people in it."""
+    folder = tmp_path_factory.mktemp("peopled")
+    with installed(prepared, folder, ManualClock()) as app:
+        people = _people(app)
+    return Prepared(folder / "var", folder / "keys", prepared.opened), people
 
 
 @pytest.fixture(scope="session")
@@ -284,26 +303,40 @@ def components(
 
 @pytest.fixture
 def world(
-    prepared: Prepared, tmp_path: Path, database_url: str | None, clock: ManualClock
+    peopled: tuple[Prepared, People], tmp_path: Path, database_url: str | None, clock: ManualClock
 ) -> Iterator[World]:
-    with inhabited(prepared, tmp_path, clock, database_url) as world:
+    with inhabited(peopled, tmp_path, clock, database_url) as world:
         yield world
 
 
 @pytest.fixture(scope="module")
-def shared_world(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def shared_world(
+    peopled: tuple[Prepared, People], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[World]:
     """For a module's tests that change nothing but the ledger."""
-    with inhabited(prepared, tmp_path_factory.mktemp("world"), ManualClock()) as world:
+    with inhabited(peopled, tmp_path_factory.mktemp("world"), ManualClock()) as world:
         yield world
+
+
+@pytest.fixture(scope="module")
+def shared_components(prepared: Prepared, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Components]:
+    """For a module's tests that change nothing, or take it back."""
+    with installed(prepared, tmp_path_factory.mktemp("components"), ManualClock()) as app:
+        yield app.extensions["countersign"]
 
 
 @contextmanager
 def inhabited(
-    prepared: Prepared, folder: Path, clock: ManualClock, database_url: str | None = None, **settings: str
+    peopled: tuple[Prepared, People], folder: Path, clock: ManualClock, database_url: str | None = None
 ) -> Iterator[World]:
     """An installation with its people in it."""
-    with installed(prepared, folder, clock, database_url, **settings) as app:
-        yield _people(app, clock)
+    prepared, people = peopled
+    with installed(prepared, folder, clock, database_url) as app:
+        components = app.extensions["countersign"]
+        components.keyring._snapshot = prepared.opened
+        if database_url is not None:
+            people = _people(app)
+        yield World(components=components, clock=clock, http=app.test_client(), **vars(people))
 
 
 @contextmanager
@@ -318,9 +351,10 @@ def installed(
     app.extensions["countersign"].database.dispose()
 
 
-def _people(app: Flask, clock: ManualClock) -> World:
+def _people(app: Flask) -> People:
     components: Components = app.extensions["countersign"]
-    by_now: dict[str, Any] = {"by": OPERATOR, "now": clock()}
+    by_now: dict[str, Any] = {"by": OPERATOR, "now": components.clock()}
+    until = components.clock() + delegations.DEFAULT_LIFE
     with components.database.writing() as session:
         alice = accounts.create_user(session, "alice", "alice@example.com", is_admin=False, **by_now)
         duo = accounts.create_service_account(session, "duo", is_composite=True, **by_now)
@@ -328,14 +362,10 @@ def _people(app: Flask, clock: ManualClock) -> World:
         project = projects.create_project(session, "acme/webapp", **by_now)
         for named in ("user:alice", "service_account:duo"):
             projects.add_member(session, project, named, "developer", **by_now)
-        until = clock() + delegations.DEFAULT_LIFE
         delegation = delegations.grant(
             session, alice, duo, scopes=None, project=None, expires_at=until, **by_now
         )
-        return World(
-            components=components,
-            clock=clock,
-            http=app.test_client(),
+        return People(
             alice=alice.id,
             duo=duo.id,
             delegation=delegation.id,

@@ -48,11 +48,13 @@ class SampleFlow:
     ) -> Finished:
         """The text of an `agent-config.yml`, or what is to stand in one."""
         file = self.installation.folder / "agent-config.yml"
-        text = configuration if isinstance(configuration, str) else yaml.safe_dump(dict(configuration))
-        file.write_text(text)
+        is_text = isinstance(configuration, str)
+        file.write_text(configuration if is_text else yaml.safe_dump(configuration, sort_keys=False))
         return self.cli("project", "config", "set", project, "--file", str(file), exit_code=exit_code)
 
-    def configure_flow(self, *script: str, project: str = PROJECT, top: Tables | None = None, **own: Any) -> None:
+    def configure_flow(
+        self, *script: str, project: str = PROJECT, top: Tables | None = None, **own: Any
+    ) -> None:
         """One flow with the given tables of its own; the inputs `OUT` and those of `own` are declared."""
         inputs = {"OUT": {"default": str(self.out)}, **own.pop("inputs", {})}
         flow = {"script": list(script) or [HAND_OUT], "inputs": inputs, **own}

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from tests.support.family import kill_family
 from tests.support.process import answers, free_port, running
 from tests.support.tools import ROOT
 
@@ -42,7 +42,7 @@ class Server:
 
     def kill(self) -> None:
         """`kill -9` of the supervisor and all its processes at once."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        kill_family(self.process.pid)
         self.process.wait()
 
 
@@ -67,7 +67,7 @@ class Installation:
     ) -> Finished:
         """`countersign ARGUMENTS` as a process; fails unless it ends with `exit_code` (`None`: any)."""
         done = subprocess.run(
-            [*_command(), *arguments, *(["--json"] if json else [])],
+            [*command(), *arguments, *(["--json"] if json else [])],
             input=stdin,
             env=self.environment,
             cwd=self.folder,
@@ -95,7 +95,7 @@ class Installation:
         """`countersign serve` on the issuer's port, ready; ended by SIGTERM. `settings` as above."""
         log = self.folder / "serve.log"
         with running(
-            [*_command(), "serve"],
+            [*command(), "serve"],
             ready=lambda: answers(f"http://127.0.0.1:{self.port}/readyz"),
             log=log,
             env=self.environment | {f"COUNTERSIGN_{name}": value for name, value in settings.items()},
@@ -104,7 +104,7 @@ class Installation:
             yield Server(self.issuer, process, log)
 
 
-def _command() -> list[str]:
+def command() -> list[str]:
     """What `make` has installed beside this Python, else the package as it lies here."""
     installed = Path(sys.executable).with_name("countersign")
     if installed.exists():

@@ -131,7 +131,7 @@ def naive(text: str, found: Iterable[str]) -> bytes:
     hidden = [False] * len(text)
     for at in range(len(text)):
         ends = [at + len(value) for value in found if text[at:].startswith(value)]
-        if shape := re.match(r"eyJ[\w-]{7,}\.[\w-]{4,}\.[\w-]{4,}", text[at:]):
+        if shape := re.match(r"eyJ[\w-]{7,}\.[\w-]{4,}\.[\w-]*", text[at:]):
             ends.append(at + shape.end())
         for position in range(at, max(ends, default=at)):
             hidden[position] = True
@@ -209,6 +209,14 @@ def test_what_is_no_part_of_a_value_stays_as_it_is(text, points):
 )
 def test_look_alikes_stay(text):
     assert masker(PASSWORD).mask(text) == text
+
+
+@pytest.mark.parametrize("after", ["", "\n", '"', ".", " eyJ"])
+def test_an_unsigned_jwt_is_masked(after):
+    """Its third part is empty (RFC 7519 §6.1)."""
+    unsigned = b64encode(b'{"alg":"none"}').decode().rstrip("=") + "." + PAYLOAD + "."
+    assert masker().mask(unsigned + after) == "[MASKED]" + after
+    assert streamed(masker(), bytewise((unsigned + after).encode())) == b"[MASKED]" + after.encode()
 
 
 def test_values_that_touch_are_one_mask():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from app.cli.console import Installation, Refused, installation
+from app.cli.console import Command, Installation, Refused, installation
 from app.cli.flows import run_here
 from app.cli.sample import openbao, seed
 from app.cli.server import address
@@ -25,7 +25,7 @@ from app.flows.start import StartRequest
 _READY_SECONDS = 30.0
 
 
-@click.command("try")
+@click.command("try", cls=Command)
 @click.option("--once", is_flag=True, help="Stop after the flow; exit 0 only if everything verified.")
 def try_it(once: bool) -> None:
     """Run a sample flow whose ID tokens an independent verifier checks, then go on serving.

@@ -1,19 +1,22 @@
 """The sample: alice, duo, acme/webapp and its flows. What is there already stays as it is."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
-from app.cli.console import Installation
+from app.cli.console import Installation, Refused
 from app.errors import NotFound
 from app.flows import configurations
+from app.flows.configuration import parse
 from app.identity import accounts, delegations, projects
-from app.identity.models import Project
+from app.identity.models import Delegation, Project, ServiceAccount, User
 
 USER, ACCOUNT, PROJECT = "alice", "duo", "acme/webapp"
+_FLOWS = {"verify", "open-vault"}
+_CONFIGURATION = Path(__file__).with_name("agent-config.yml")
 _VARIABLES = {"DEPLOY_AUDIENCE": "https://deploy.acme.example"}
 Row = TypeVar("Row")
 
@@ -37,14 +40,20 @@ def sample(here: Installation) -> None:
             for principal in (f"user:{USER}", f"service_account:{ACCOUNT}"):
                 projects.add_member(session, project, principal, "developer", by=by, now=now)
             projects.set_variables(session, project, _VARIABLES, by=by, now=now)
-        if not any(each.revoked_at is None and each.expires_at > now for each in delegations.listed(session)):
+        if not any(_serves(each, user, account, project, now) for each in delegations.listed(session)):
             expires_at = now + timedelta(days=1)
             delegations.grant(
                 session, user, account, scopes=None, project=None, expires_at=expires_at, by=by, now=now
             )
-        body = Path(__file__).with_name("agent-config.yml").read_bytes()
-        if _stored(session, project) != body:
-            configurations.store(session, project, body, by=by, now=now)
+        stored = _stored(session, project)
+    if stored is None:
+        parts = here.components
+        configurations.store(parts.database, parts.clock, PROJECT, _CONFIGURATION.read_bytes(), by)
+    elif missing := _FLOWS - parse(stored).flows.keys():
+        raise Refused(
+            f"{PROJECT} has a configuration of its own, without flow {' and '.join(sorted(missing))}: add "
+            f"that, or take the sample's: countersign project config set {PROJECT} --file {_CONFIGURATION}"
+        )
 
 
 def point_to_vault(here: Installation, address: str) -> None:
@@ -52,6 +61,14 @@ def point_to_vault(here: Installation, address: str) -> None:
         project = projects.find_project(session, PROJECT)
         variables = {"VAULT_SERVER_URL": address, "VAULT_AUTH_ROLE": "sample"}
         projects.set_variables(session, project, variables, by=here.actor, now=here.now)
+
+
+def _serves(
+    delegation: Delegation, user: User, account: ServiceAccount, project: Project, now: datetime
+) -> bool:
+    is_live = delegation.revoked_at is None and delegation.expires_at > now
+    of_pair = (delegation.user_id, delegation.service_account_id) == (user.id, account.id)
+    return is_live and of_pair and delegation.project_id in {None, project.id} and delegation.scopes is None
 
 
 def _stored(session: Session, project: Project) -> bytes | None:

@@ -34,15 +34,16 @@ def find_account(user: str) -> Account:
 def check_boundary(user: str, unreadable: Sequence[Path]) -> list[str]:
     """Those paths, and whatever lies below them, that the account could read or write; none is right.
 
-    A process that has become the account really asks the kernel, so groups and ACLs count. Worth
-    naming beside keys and database: the directory of the runs, and ``/proc/<pid>/environ`` of the server.
+    A process that has become the account really asks the kernel, so groups and ACLs count. InvalidInput
+    where no process can become it, or where its runs cannot be kept apart from each other. Worth naming
+    beside keys and database: the directory of the runs, and ``/proc/<pid>/environ`` of the server.
     """
     paths = [str(path) for path in chain.from_iterable(map(_tree, unreadable))]
     request = {"task": "probe", "account": vars(find_account(user)), "paths": paths}
     with launched(request) as (control, _):
         report = parse_report(b"".join(iter(lambda: receive(control), b"")))
     if "reached" not in report:
-        raise InvalidInput(f"LOCAL_EXECUTOR_USER: steps cannot become this account: {report.get('error')}")
+        raise InvalidInput(f"LOCAL_EXECUTOR_USER: {report.get('error', 'the check was killed')}")
     return list(report["reached"])
 
 

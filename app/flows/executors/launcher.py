@@ -4,7 +4,8 @@ Two processes watch each other. The *guard* (this program) listens to its owner 
 its child, is the parent of the shell. Both are child subreapers, so a process that leaves its session
 and loses its parent still falls to one of them, and whichever is killed, the other kills all that is left.
 Where the kernel permits (as root), init is also the first process of a PID namespace: then the kernel
-itself kills the rest with init, however fast it forks, and steps see no processes but their own.
+itself kills the rest with init, however fast it forks, and steps see no processes but their own. Steps that
+have an account run in no other way: runs of one account could read each other's /proc/<pid>/environ.
 
 Standard input is a Unix socket to the owner: a request comes in (eight bytes of length, JSON), then a byte
 that means *cancel*, or the end of file that means the owner is dead; one JSON object goes out.
@@ -33,6 +34,8 @@ MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_SLAVE = 2, 4, 8, 0x4000, 0x80000
 
 Request = dict[str, Any]
 
+_NOT_APART = "steps of different runs cannot be kept apart here: no PID namespace can be had: "
+
 
 def main() -> None:
     owner = socket.socket(fileno=0)
@@ -48,9 +51,13 @@ def main() -> None:
 
 def _probe(request: Request) -> Request:
     try:
+        _isolate()
+    except OSError as error:
+        return {"error": f"{_NOT_APART}{error.strerror}"}
+    try:
         _become(request["account"])
     except OSError as error:
-        return {"error": str(error)}
+        return {"error": f"steps cannot become this account: {error}"}
     reach = [path for path in request["paths"] if os.access(path, os.R_OK) or os.access(path, os.W_OK)]
     return {"reached": reach}
 
@@ -60,7 +67,10 @@ def _guard(owner: socket.socket, request: Request) -> Request:
     in_use = os.open(request["root"], os.O_RDONLY | os.O_DIRECTORY)
     fcntl.flock(in_use, fcntl.LOCK_SH)  # held by guard and init: nobody takes the directory for a leftover
     _system("prctl", PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    isolated = request["isolate"] and _isolate()
+    try:
+        isolated = _isolated(request)
+    except OSError as error:
+        return {"error": f"{_NOT_APART}{error.strerror}"}
     ours, theirs = socket.socketpair()
 
     def become_init() -> None:
@@ -80,15 +90,30 @@ def _guard(owner: socket.socket, request: Request) -> Request:
     return {"state": state} | {key: value for line in heard.splitlines() for key, value in json.loads(line)}
 
 
-def _isolate() -> bool:
-    """Puts the next child into a PID namespace; the mounts it needs are tried while there is a way back."""
+def _isolated(request: Request) -> bool:
+    """Isolates the next child, if asked to; steps that run as oneself can do without, where it must be."""
+    if not request["isolate"]:
+        return False
     try:
-        _system("unshare", CLONE_NEWNS)
-        _system("mount", None, b"/", None, MS_REC | MS_SLAVE, None)
-        _system("unshare", CLONE_NEWPID)
+        _isolate()
     except OSError:
+        if request["account"]:
+            raise
         return False
     return True
+
+
+def _isolate() -> None:
+    """Puts the next child into a PID namespace; the mounts it needs are tried while there is a way back."""
+    _system("unshare", CLONE_NEWNS)
+    _system("mount", None, b"/", None, MS_REC | MS_SLAVE, None)
+    _mount_proc()
+    _system("umount", b"/proc")
+    _system("unshare", CLONE_NEWPID)
+
+
+def _mount_proc() -> None:
+    _system("mount", b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, None)
 
 
 def _wait(
@@ -129,7 +154,7 @@ def _init(guard: socket.socket, request: Request, *, isolated: bool) -> None:
         return  # the guard died before it could be noticed
     if isolated:
         _system("unshare", CLONE_NEWNS)  # not the guard's: its /proc must go on telling of its own processes
-        _system("mount", b"proc", b"/proc", b"proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, None)
+        _mount_proc()
     shell = _fork(guard, lambda: _become_shell(request))
     _close_output()
     stopping = False

@@ -1,9 +1,10 @@
 """Runs a script on this machine: one ``sh -e``, in its own directory, with exactly the given environment.
 
-With a ``user`` the steps run as that account, and the caller has ``check_boundary`` say at start whether it
-is shut out. Without one they run as oneself, for trying out: a process may then read the memory and the
-``/proc/<pid>/environ`` of every other of the same account, this server (unless it makes itself undumpable,
-prctl(2) PR_SET_DUMPABLE) and its files among them.
+With a ``user`` the steps run as that account, in a PID namespace of their own or not at all, and the caller
+has ``check_boundary`` say at start whether that works and shuts the account out. Without one they run as
+oneself, for trying out: a process may then read the memory and the ``/proc/<pid>/environ`` of every other of
+the same account, this server (unless it makes itself undumpable, prctl(2) PR_SET_DUMPABLE) and its files
+among them.
 """
 
 import fcntl
@@ -40,7 +41,10 @@ class LocalExecutor:
         poll: timedelta = timedelta(milliseconds=500),
         isolate: bool = True,
     ) -> None:
-        """``grace`` lies between SIGTERM and SIGKILL; ``isolate``: a PID namespace where permitted."""
+        """``grace`` lies between SIGTERM and SIGKILL.
+
+        ``isolate``: in a PID namespace; where none can be had, steps of a ``user`` do not run at all.
+        """
         self._runs_dir = runs_dir.absolute()
         self._account = find_account(user) if user else None
         self._grace = grace

@@ -104,7 +104,7 @@ class ResourceServer:
     def _verified(self, token: str) -> dict[str, Any]:
         try:
             header = jws.extract_compact(token.encode()).headers()
-            if header.get("typ", "").lower().removeprefix("application/") != _TOKEN_TYPE:
+            if str(header.get("typ")).lower().removeprefix("application/") != _TOKEN_TYPE:
                 raise InvalidToken("not an access token")
             decoded = jwt.decode(token, self._keys.holding(str(header.get("kid"))), algorithms=_ALGORITHMS)
         except (JoseError, ValueError, KeyError) as error:

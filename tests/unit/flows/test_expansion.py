@@ -5,7 +5,6 @@ from hypothesis import strategies as st
 from app.errors import InvalidInput
 from app.flows.expansion import (
     MAX_EXPANDED,
-    check_audience_text,
     check_expandable,
     expand,
     references,
@@ -94,26 +93,3 @@ def test_what_passes_the_check_expands_once_its_names_are_known(text):
     else:
         with pytest.raises(InvalidInput, match="lone"):
             expand(text, variables, KEY)
-
-
-@pytest.mark.parametrize(
-    "text", ["https://vault.example.com", "sts.amazonaws.com", "a", "x" * 255, "//iam/p:1?q#f"]
-)
-def test_an_audience_is_printable_ascii(text):
-    assert check_audience_text(text) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("", "empty"),
-        ("x" * 256, "longer than 255"),
-        ("a b", "printable ASCII"),
-        ("a\n", "printable ASCII"),
-        ("ä", "printable ASCII"),
-        ("a\0", "printable ASCII"),
-        (" ", "printable ASCII"),
-    ],
-)
-def test_no_other_text_is_an_audience(text, reason):
-    assert reason in check_audience_text(text)

@@ -278,27 +278,24 @@ def test_an_engine_without_versions(engine):
 
 
 def test_a_path_is_quoted_part_by_part():
-    quoted = "/v1/secret/data/a%20b/c%3Fd%23e%25f/%C3%BC"
+    quoted = "/v1/secret/data/a%20b/c%3Bd%26e%2Bf/%C3%BC"
     with vault({quoted: RIGHT[DATA]}) as server:
         [found] = read(
             server.address,
             VaultReference(
-                "kv-v2", "secret", "a b/c?d#e%f/\N{LATIN SMALL LETTER U WITH DIAERESIS}", "password"
+                "kv-v2", "secret", "a b/c;d&e+f/\N{LATIN SMALL LETTER U WITH DIAERESIS}", "password"
             ),
         )
     assert found.value.reveal() == VALUE
 
 
-@pytest.mark.parametrize("path", ["", "/ship", "ship/", "a//b", "..", "../../sys/mounts", "a/./b", "a/.."])
+@pytest.mark.parametrize(
+    "path", ["", "/ship", "ship/", "a//b", "..", "../../sys/mounts", "a/./b", "a/..", "a?b", "a#b", "%2e%2e"]
+)
 def test_a_path_cannot_leave_its_mount(path):
-    with vault() as server:
-        for reference in (
-            VaultReference("kv-v2", "secret", path, "x"),
-            VaultReference("kv-v1", path, "ship", "x"),
-        ):
-            with pytest.raises(InvalidInput, match="mount and path"):
-                read(server.address, reference)
-    assert {asked.path for asked in server.asked} == {LOGIN, REVOKE}
+    for engine, mount, below in (("kv-v2", "secret", path), ("kv-v1", path, "ship")):
+        with pytest.raises(InvalidInput, match="mount or path"):
+            VaultReference(engine, mount, below, "x")
 
 
 # The end of a session
@@ -433,6 +430,7 @@ def test_a_namespace_and_another_mount():
         ("VAULT_AUTH_PATH", "../sys"),
         ("VAULT_AUTH_PATH", "a//hunter2"),
         ("VAULT_AUTH_PATH", "//"),
+        ("VAULT_AUTH_PATH", "jwt?hunter2"),
         ("VAULT_AUTH_ROLE", "hunter2\n"),
         ("VAULT_AUTH_ROLE", "r" * 600),
         ("VAULT_NAMESPACE", "hunter2\r\nX-Vault-Token: x"),

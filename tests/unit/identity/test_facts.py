@@ -21,6 +21,11 @@ PLACES = [
     "other",
     "other/tools",
     "other/tools/web",
+    # Neighbours whose names begin alike.
+    "acme/tool",
+    "acme/tool/web",
+    "acme-tools",
+    "acme-tools/web",
 ]
 
 
@@ -37,11 +42,15 @@ def place(world, path):
         return project if project.exists else group_at(connection, path)
 
 
+def planted(world):
+    for path in ("acme/tools/deep/web", "other/tools/web", "acme/tool/web", "acme-tools/web"):
+        world.change(projects.create_project, path)
+    return world
+
+
 @pytest.fixture(scope="module")
 def tree(shared_world):
-    for path in ("acme/tools/deep/web", "other/tools/web"):
-        shared_world.change(projects.create_project, path)
-    return shared_world
+    return planted(shared_world)
 
 
 def assign(world, given):
@@ -66,6 +75,27 @@ def test_the_strongest_role_here_or_above_holds(tree, given_roles):
     for path in PLACES:
         above = [role for where, role in given_roles.items() if f"{path}/".startswith(f"{where}/")]
         assert read(tree, place(tree, path)).human.role == max(above, default=None), path
+
+
+@on_every_database
+def test_a_role_is_inherited_from_every_group_above(world):
+    web = place(planted(world), "acme/tools/deep/web")
+    assert read(world, web).human.role is None
+    assign(world, {"acme": Role.REPORTER})
+    assert read(world, web).human.role is Role.REPORTER
+    assign(world, {"acme": Role.REPORTER, "acme/tools": Role.OWNER, "acme/tools/deep": Role.GUEST})
+    assert read(world, web).human.role is Role.OWNER
+    assert read(world, web).service_account.role is None
+    assert read(world, place(world, "acme")).human.role is Role.REPORTER
+    assert read(world, place(world, world.project)).human.role is Role.DEVELOPER
+
+
+@pytest.mark.parametrize(
+    ("path", "groups"),
+    [(("a/b/c", 1), ["a", "a/b"]), (("a/b", None), ["a", "a/b"]), (("a/b", 1), ["a"]), (("a", None), ["a"])],
+)
+def test_a_place_inherits_from_the_groups_above_and_a_group_is_its_own(path, groups):
+    assert Place(*path).groups == groups
 
 
 def test_a_role_counts_only_where_a_place_is_asked_about(world):
@@ -109,10 +139,11 @@ def test_a_human_is_a_human_and_an_account_an_account(shared_world):
 
 
 @on_every_database
-def test_the_widest_delegation_comes_first(world):
+def test_the_widest_and_longest_delegation_comes_first(world):
     narrow = world.delegate(scopes=["code.read"], life=timedelta(days=1))
-    facts = read(world)
-    assert [(each.id, each.scopes) for each in facts.delegations] == [
+    longer = world.delegate(scopes=["code.read"], life=timedelta(days=60))
+    assert [(each.id, each.scopes) for each in read(world).delegations] == [
+        (longer, ("code.read",)),
         (world.delegation, None),
         (narrow, ("code.read",)),
     ]

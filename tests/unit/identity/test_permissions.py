@@ -43,9 +43,16 @@ def test_who_has_no_role_has_no_permission(permission):
     assert not allows(None, permission)
 
 
-@pytest.mark.parametrize("permission", ["code.delete", "api", "", "CODE.READ", "code.read "])
+@pytest.mark.parametrize(
+    "permission", ["code.delete", "api", "", "code", "code.*", "*", "CODE.READ", "code.read "]
+)
 def test_a_permission_that_does_not_exist_is_nobodys(permission):
     assert not any(allows(role, permission) for role in Role)
+
+
+def test_a_role_is_found_by_its_label():
+    assert [role_named(role.label) for role in Role] == list(Role)
+    assert role_named("Owner") is None
 
 
 def test_a_scope_is_api_or_a_permission():

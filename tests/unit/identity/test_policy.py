@@ -9,12 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.identity.facts import DelegationFact, Facts, Party, Place
-from app.identity.permissions import PERMISSIONS, Role
-from app.identity.policy import ConjunctName, Question, decide
-from tests.support.components import NOW
+from app.errors import InvalidInput, NotFound
+from app.identity import delegations, projects
+from app.identity.composite import Composite, pair
+from app.identity.facts import DelegationFact, Facts, Party, Place, load
+from app.identity.permissions import PERMISSIONS, Role, allows
+from app.identity.policy import Conjunct, ConjunctName, Question, decide
+from tests.support.components import NOW, OPERATOR
 from tests.support.effort import count
 
+ROLES = [None, *Role]
 ALICE = Party(42, "alice", "alice@example.com", is_active=True, is_composite=False, role=Role.DEVELOPER)
 DUO = Party(7, "duo", None, is_active=True, is_composite=True, role=Role.DEVELOPER)
 DELEGATION = DelegationFact(3, None, None, NOW + timedelta(days=1), None)
@@ -72,8 +76,8 @@ ONLY_IT = [
     ("delegation", replace(FACTS, delegations=()), WRITE, "there is no delegation"),
     ("delegation", delegated(revoked_at=NOW), WRITE, "the delegation was revoked"),
     ("delegation", delegated(expires_at=NOW), WRITE, "the delegation has expired"),
-    ("delegation", delegated(project_id=6), WRITE, "the delegation is for another project"),
-    ("delegation", delegated(scopes=("code.read",)), WRITE, "the delegation's scopes do not cover it"),
+    ("delegation", delegated(project_id=6), WRITE, "the delegation is for one project, and not for this"),
+    ("delegation", delegated(scopes=("code.read",)), WRITE, "no delegation covers code.write"),
     ("delegation", delegated(id=4), WRITE, "the delegation that the token lives from is not there"),
     ("scope", FACTS, replace(WRITE, scopes=("code.read",)), "the token's scopes do not cover it"),
     ("scope", FACTS, replace(WRITE, scopes=()), "the token's scopes do not cover it"),
@@ -143,6 +147,29 @@ def test_an_account_of_its_own_name_needs_no_human_and_no_delegation():
 def test_a_human_alone_needs_no_delegation():
     alone = replace(FACTS, service_account_id=None, service_account=None, delegations=())
     assert decide(alone, Question("code.write", ("api",)), NOW).allowed
+
+
+def test_what_is_allowed_is_allowed_to_both(world):
+    """Every pair of roles and every permission: allowed(S, U) = allowed(S) and allowed(U)."""
+    database = world.components.database
+    with database.reading() as session:
+        place = Place(world.project, projects.find_project(session, world.project).id)
+    for human, account in product(ROLES, ROLES):
+        with database.writing() as session:
+            project = projects.find_project(session, world.project)
+            for named, role in (("user:alice", human), ("service_account:duo", account)):
+                projects.add_member(session, project, named, (role or Role.GUEST).label, by=OPERATOR, now=NOW)
+                session.flush()
+                if role is None:
+                    projects.remove_member(session, project, named, by=OPERATOR, now=NOW)
+        with database.reading_connection() as connection:
+            facts = load(connection, user_id=world.alice, service_account_id=world.duo, place=place)
+        for permission in (*PERMISSIONS, "no.such"):
+            decided = decide(facts, Question(permission), NOW)
+            may = {"human": allows(human, permission), "service_account": allows(account, permission)}
+            assert decided.allowed == all(may.values())
+            assert refusing(decided) == [name for name, allowed in may.items() if not allowed]
+            assert all(each.reason for each in decided.conjuncts)
 
 
 # Everything that can be different, drawn from tables: ten thousand examples should not take minutes.
@@ -252,3 +279,104 @@ def test_every_conjunct_is_answered_once_and_with_a_reason(facts, question):
     assert [each.name for each in decision.conjuncts] == list(ConjunctName)
     assert all(each.reason for each in decision.conjuncts)
     assert (decision.refusal is None) is decision.allowed
+
+
+class TestThePair:
+    @pytest.fixture
+    def found(self, world):
+        def found(*, scopes=(), project=None):
+            with world.components.database.reading_connection() as connection:
+                facts = load(connection, user_id=world.alice, service_account_id=world.duo, place=project)
+            return pair(facts, Question(None, scopes), world.clock())
+
+        return found
+
+    @pytest.fixture
+    def revoked(self, world):
+        world.change(delegations.revoke, world.delegation)
+
+    def delegate(self, world, *, project=None, scopes=None, life=timedelta(days=1)):
+        with world.components.database.writing() as session:
+            users, accounts = delegations.User, delegations.ServiceAccount
+            return delegations.grant(
+                session,
+                session.get(users, world.alice),
+                session.get(accounts, world.duo),
+                scopes=scopes,
+                project=project and projects.find_project(session, project),
+                expires_at=world.clock() + life,
+                by=OPERATOR,
+                now=world.clock(),
+            ).id
+
+    def test_knows_both_by_name(self, world, found):
+        assert found() == Composite(
+            service_account_id=world.duo,
+            service_account="duo",
+            user_id=world.alice,
+            user_login="alice",
+            user_email="alice@example.com",
+            delegation_id=world.delegation,
+            delegation_scopes=None,
+            delegation_expires_at=NOW + timedelta(days=30),
+        )
+
+    @pytest.mark.usefixtures("revoked")
+    def test_acts_in_the_delegations_project_alone(self, world, found):
+        with world.components.database.writing() as session:
+            other = Place(
+                "acme/other", projects.create_project(session, "acme/other", by=OPERATOR, now=NOW).id
+            )
+            own = Place(world.project, projects.find_project(session, world.project).id)
+        granted = self.delegate(world, project=world.project)
+        assert found(project=own).delegation_id == granted
+        assert found(project=other) == Conjunct(
+            ConjunctName.DELEGATION,
+            allowed=False,
+            reason="the delegation is for one project, and not for this",
+        )
+
+    @pytest.mark.usefixtures("revoked")
+    def test_has_no_project_to_act_in_where_none_is_asked_about(self, world, found):
+        self.delegate(world, project=world.project)
+        assert found().name is ConjunctName.DELEGATION
+
+    def test_takes_the_widest_delegation_that_covers(self, world, found):
+        self.delegate(world, project=world.project, life=timedelta(days=90))
+        assert found().delegation_id == world.delegation
+        longer = self.delegate(world, life=timedelta(days=60))
+        assert found().delegation_id == longer
+        self.delegate(world, life=timedelta(days=90), scopes=["code.read"])
+        assert found(scopes=["code.write"]).delegation_id == longer
+
+    @pytest.mark.parametrize("scopes", [[], ["everything"], ["api", "user:1"]])
+    def test_is_delegated_what_exists(self, world, scopes):
+        with pytest.raises(InvalidInput, match="scope: use one or more of"):
+            self.delegate(world, scopes=scopes)
+
+    @pytest.mark.parametrize("life", [timedelta(0), -timedelta(seconds=1)])
+    def test_is_delegated_for_a_future(self, world, life):
+        with pytest.raises(InvalidInput, match="expires: lies in the past"):
+            self.delegate(world, life=life)
+
+    def test_is_not_delegated_to_an_account_that_acts_in_its_own_name(self, world):
+        world.new_account("robot", is_composite=False)
+        with pytest.raises(InvalidInput, match="takes no delegation"):
+            world.delegate(account="robot")
+
+    def test_ends_once(self, world):
+        first = world.change(delegations.revoke, world.delegation).revoked_at
+        world.clock.advance(days=1)
+        assert world.change(delegations.revoke, world.delegation).revoked_at == first
+        with pytest.raises(NotFound):
+            world.change(delegations.revoke, 4711)
+
+    def test_is_told_of_under_both_names(self, world):
+        world.change(delegations.revoke, world.delegation)
+        for event in (
+            *world.events("identity:delegation:grant"),
+            *world.events("identity:delegation:revoke"),
+        ):
+            assert event.user == f"user:{world.alice}"
+            assert event.service_account == f"service_account:{world.duo}"
+            assert event.detail == {"delegation": world.delegation, "scopes": None}

@@ -1,0 +1,110 @@
+"""``python -m bench [--quick]`` measures and prints the tables; ``--readme`` quotes the newest ones."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench import countersign, minting, oidc_provider, results, tables
+from bench.results import Result
+from bench.rounds import Contestant, Round, alternate
+from tests.support.tools import ROOT, MissingError
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How many rounds and starts, and how many operations of each kind in one round."""
+
+    rounds: int
+    starts: int
+    tokens: int
+    documents: int
+    signatures: int
+    run_starts: int
+
+
+WHOLE = Effort(rounds=7, starts=5, tokens=1000, documents=10_000, signatures=1000, run_starts=50)
+QUICK = Effort(rounds=3, starts=1, tokens=400, documents=2000, signatures=200, run_starts=10)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a short run, which the README never quotes")
+    parser.add_argument("--readme", action="store_true", help="no run: quote the newest whole one")
+    wanted = parser.parse_args()
+    if wanted.readme:
+        quote(ROOT / "README.md")
+        return
+    result = measure(QUICK if wanted.quick else WHOLE, quick=wanted.quick)
+    written = tables.markdown(result)
+    results.save(result, written)
+    print(written)
+
+
+def quote(readme: Path) -> None:
+    written = results.newest_markdown()
+    if written is None:
+        sys.exit("bench: nothing to quote yet: make bench")
+    try:
+        readme.write_text(tables.quoted(readme.read_text(), written))
+    except tables.NoPlaceError as error:
+        sys.exit(f"bench: {error}")
+
+
+def measure(effort: Effort, *, quick: bool) -> Result:
+    with TemporaryDirectory(prefix="countersign-bench-") as temporary, ExitStack() as servers:
+        folder = Path(temporary)
+        peers = _peers(servers, folder, effort.tokens)
+        say("making an installation and starting it")
+        installation, parties = countersign.install(folder)
+        starts = [countersign.start_cpu_seconds(installation, parties) for _ in range(effort.starts)]
+        served = servers.enter_context(countersign.serving(installation, parties))
+        contestants = [
+            minting.signatures(effort.signatures),
+            minting.runs(installation.environment, parties, effort.run_starts),
+            *served.contestants(effort.tokens, effort.documents),
+            *peers,
+        ]
+        return Result(
+            at=datetime.now(UTC),
+            quick=quick,
+            versions=_versions(),
+            rounds=list(_followed(alternate(contestants, effort.rounds), effort.rounds)),
+            start_cpu_seconds=starts,
+            resident_bytes=served.web_worker().resident_bytes,
+        )
+
+
+def _peers(servers: ExitStack, folder: Path, tokens: int) -> list[Contestant]:
+    """Those that this machine can run; what is missing is said."""
+    try:
+        oidc_provider.install()
+    except MissingError as missing:
+        say(f"without oidc-provider: {missing}")
+        return []
+    return [servers.enter_context(oidc_provider.serving(folder / "oidc-provider.log", tokens))]
+
+
+def _followed(rounds: Iterator[Round], count: int) -> Iterator[Round]:
+    say("warming up")
+    for number, each in enumerate(rounds, start=1):
+        say(f"round {number} of {count}")
+        yield each
+
+
+def _versions() -> dict[str, str]:
+    ours = {name: version(name) for name in ("cryptography", "granian", "sqlalchemy")}
+    return results.machine() | ours | oidc_provider.versions()
+
+
+def say(message: str) -> None:
+    print(f"bench: {message}", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""The Markdown tables, and the part of the README that quotes them."""
+
+from collections.abc import Iterable, Iterator
+from statistics import median
+
+from bench import countersign, minting, oidc_provider
+from bench.load import CONNECTIONS
+from bench.results import Result
+from bench.rounds import median_cpu, median_rate, median_ratio
+
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+
+_RATIOS = (
+    ("a token's CPU ÷ oidc-provider's", countersign.ISSUING, oidc_provider.ISSUING, "≤ 1.0"),
+    ("a token's CPU ÷ one signature's", countersign.ISSUING, minting.SIGNATURE, ""),
+    ("a run's tokens ÷ as many signatures", minting.RUN, minting.SIGNATURE, "≤ 1.15"),
+)
+
+
+class NoPlaceError(Exception):
+    """The README has no pair of marks to write between."""
+
+
+def markdown(result: Result) -> str:
+    return "\n\n".join((_how(result), _costs(result), _targets(result))) + "\n"
+
+
+def quoted(readme: str, tables: str) -> str:
+    """The README with `tables` between its marks; raises `NoPlaceError`."""
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise NoPlaceError(f"README.md lacks {BEGIN} or {END}")
+    return f"{before}{BEGIN}\n{tables.strip()}\n{END}{after}"
+
+
+def _how(result: Result) -> str:
+    programs = ", ".join(f"{name} {version}" for name, version in result.versions.items())
+    return (
+        f"Measured {result.at:%Y-%m-%d}: medians of {len(result.rounds)} alternating rounds, loopback, "
+        f"{CONNECTIONS} connections; {programs}. CPU is user and system time of the server's whole process "
+        "tree. Countersign's tokens are RS256 on SQLite, token row and audit row durable before the answer; "
+        "oidc-provider, a cluster of two, keeps everything in memory. Trust the ratios more than the rest."
+    )
+
+
+def _costs(result: Result) -> str:
+    rows = (
+        (name, f"{median_cpu(result.rounds, name):,.0f}", f"{median_rate(result.rounds, name):,.0f}")
+        for name in result.rounds[0]
+    )
+    return _table(("", "CPU microseconds", "a second"), rows)
+
+
+def _targets(result: Result) -> str:
+    return _table(("", "measured", "target"), [*_ratios(result), *_budgets(result)])
+
+
+def _ratios(result: Result) -> Iterator[tuple[str, str, str]]:
+    for what, name, to, target in _RATIOS:
+        if {name, to} <= result.rounds[0].keys():
+            yield what, f"{median_ratio(result.rounds, name, to):.2f}", target
+
+
+def _budgets(result: Result) -> Iterator[tuple[str, str, str]]:
+    for name in (countersign.DISCOVERY, countersign.JWKS):
+        yield f"{name}, CPU", f"{median_cpu(result.rounds, name):.0f} microseconds", "≤ 100 microseconds"
+    yield (
+        "a web worker's start to its first answer, CPU",
+        f"{median(result.start_cpu_seconds):.2f} s",
+        "≤ 1.0 s",
+    )
+    yield "a web worker after the load, resident", f"{result.resident_bytes / 1e6:.0f} MB", "≤ 70 MB"
+
+
+def _table(head: tuple[str, str, str], rows: Iterable[tuple[str, str, str]]) -> str:
+    lines = [head, ("---", "--:", "--:"), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
