@@ -16,6 +16,7 @@ from tests.support.components import (  # noqa: F401 - pytest finds fixtures by 
     SECRET_KEY,
     ManualClock,
     inhabited,
+    peopled,
     prepared,
 )
 
@@ -24,7 +25,7 @@ NAMES = ["human", "service_account", "delegation", "scope", "active"]
 
 
 @pytest.fixture
-def world(prepared, tmp_path, monkeypatch):  # noqa: F811 - the fixture
+def world(peopled, tmp_path, monkeypatch):  # noqa: F811 - the fixture
     """Alice and duo in an installation that the command line works on, in the present."""
     for name in [name for name in os.environ if name.startswith("COUNTERSIGN_")]:
         monkeypatch.delenv(name)
@@ -32,7 +33,7 @@ def world(prepared, tmp_path, monkeypatch):  # noqa: F811 - the fixture
     monkeypatch.setenv("COUNTERSIGN_KEYS_DIR", str(tmp_path / "keys"))
     monkeypatch.setenv("COUNTERSIGN_KEYS_PASSPHRASE", PASSPHRASE)
     monkeypatch.setenv("COUNTERSIGN_SECRET_KEY", SECRET_KEY)
-    with inhabited(prepared, tmp_path, ManualClock(system_clock())) as world:
+    with inhabited(peopled, tmp_path, ManualClock(system_clock())) as world:
         yield world
 
 
@@ -187,4 +188,4 @@ def test_a_delegation_for_another_project_refuses(world):
         )
     answer = explain()
     assert refusing(answer) == ["delegation"]
-    assert answer["conjuncts"][2]["reason"] == "the delegation is for another project"
+    assert answer["conjuncts"][2]["reason"] == "the delegation is for one project, and not for this"

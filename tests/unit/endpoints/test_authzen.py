@@ -12,7 +12,16 @@ from sqlalchemy import insert, select
 from app.identity import accounts, credentials, cut_offs, delegations, members, projects
 from app.identity.permissions import PERMISSIONS, SCOPES, Role
 from app.tokens.models import Audience, AudienceIntrospector
-from tests.support.components import ISSUER, OPERATOR, ManualClock, basic, inhabited, on_every_database, parts
+from tests.support.components import (
+    ISSUER,
+    OPERATOR,
+    ManualClock,
+    basic,
+    inhabited,
+    installed,
+    on_every_database,
+    parts,
+)
 from tests.support.effort import count
 
 EVALUATION, EVALUATIONS = "/access/v1/evaluation", "/access/v1/evaluations"
@@ -576,13 +585,14 @@ def test_the_metadata_name_what_is_there(shared_door):
 
 def test_the_metadata_of_an_issuer_with_a_path_stand_between_host_and_path(prepared, tmp_path, clock):
     issuer = "http://localhost:8000/identity"
-    with inhabited(prepared, tmp_path, clock, ISSUER=issuer) as world:
+    with installed(prepared, tmp_path, clock, ISSUER=issuer) as app:
+        http = app.test_client()
         for path in (
             "/.well-known/authzen-configuration/identity",
             "/identity/.well-known/authzen-configuration",
         ):
-            assert world.http.get(path).get_json()["policy_decision_point"] == issuer
-        assert world.http.post(f"/identity{EVALUATION}").status_code == 401
+            assert http.get(path).get_json()["policy_decision_point"] == issuer
+        assert http.post(f"/identity{EVALUATION}").status_code == 401
 
 
 @pytest.mark.parametrize("path", [EVALUATION, EVALUATIONS])
@@ -676,8 +686,8 @@ def covers(scopes, permission):
 
 
 @pytest.fixture(scope="module")
-def changing_door(prepared, tmp_path_factory):
-    with inhabited(prepared, tmp_path_factory.mktemp("changing"), ManualClock()) as world:
+def changing_door(peopled, tmp_path_factory):
+    with inhabited(peopled, tmp_path_factory.mktemp("changing"), ManualClock()) as world:
         yield Door(world)
 
 
