@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.support.pyjwt_verifier",
     "tests.support.server",
     "tests.support.sample_flow",
+    "tests.support.components",
 ]
 
 register_profiles()

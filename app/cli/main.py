@@ -2,7 +2,7 @@
 
 import click
 
-from app.cli import accounts, audit, flows, projects, sample, server, tokens
+from app.cli import accounts, audit, delegations, flows, projects, sample, server, tokens
 from app.cli.console import Commands
 
 
@@ -32,7 +32,7 @@ for command in (
     server.worker,
     accounts.user,
     accounts.service_account,
-    accounts.delegation,
+    delegations.delegation,
     projects.project,
     projects.member,
     projects.audience,

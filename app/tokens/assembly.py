@@ -50,6 +50,16 @@ class Parties:
     project: str | None = None
     run: int | None = None
 
+    def alive(self, kid: str) -> Conditions:
+        """What a token of theirs, signed by this key, hangs on."""
+        return Conditions(
+            user=self.user,
+            service_account=self.service_account,
+            delegation=self.delegation,
+            client_secret=self.client_secret,
+            kid=kid,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class IdTokenGrant:
@@ -168,16 +178,9 @@ class Assembler:
             kid=self.signer.kid,
             detail={"sub": claims["sub"], "aud": claims["aud"], "delegation": parties.delegation, **detail},
         )
-        conditions = Conditions(
-            user=parties.user,
-            service_account=parties.service_account,
-            delegation=parties.delegation,
-            client_secret=parties.client_secret,
-            kid=self.signer.kid,
-        )
         commit = Commit(
             at=self.now,
-            conditions=conditions,
+            conditions=parties.alive(self.signer.kid),
             tokens=(row,),
             events=(event,),
             used_client_secret=parties.used_client_secret,
