@@ -62,7 +62,7 @@ def _unknown_keys_fault(keyring: Keyring, keys_dir: Path) -> str | None:
     unknown = sorted(path.name for path in keys_dir.glob("*.pem") if path.stem not in known)
     if not unknown:
         return None
-    return f"this database knows no key of {' '.join(unknown)}: delete what an interrupted start has left"
+    return f"this database knows no key of {' '.join(unknown)}: was it replaced, or is the key another's?"
 
 
 def _refusal_of(why_not: Callable[[], str | None]) -> str | None:

@@ -57,13 +57,26 @@ class Keyring:
         return self._snapshot
 
     def ensure_keys(self, by: Actor) -> None:
-        """Makes the keys of a first start: one active, one next. Two processes at once make one pair.
-
-        Generated outside the transaction, checked again within: whoever loses or fails throws its own away.
-        Files stay when the commit itself fails, for it may have happened: `doctor` names what is nobody's.
-        """
-        if self._has_keys():
+        """Makes the keys of a first start: one active, one next. Two processes at once make one pair."""
+        if self._has_keys() and not self._keystore.unconfirmed():
             return
+        with self._keystore.making_keys():
+            self._settle_unconfirmed()
+            if not self._has_keys():
+                self._make_first(by)
+
+    def _settle_unconfirmed(self) -> None:
+        """What an interrupted start has left: kept if its row was committed, thrown away if not."""
+        unconfirmed = self._keystore.unconfirmed()
+        known = {row.kid for row in self.history()} if unconfirmed else set()
+        for kid in unconfirmed:
+            if kid in known:
+                self._keystore.confirm(kid)
+            else:
+                self._keystore.destroy(kid)
+
+    def _make_first(self, by: Actor) -> None:
+        """Whoever loses to another machine throws its own away; the next start settles a commit in doubt."""
         pairs = {KeyState.ACTIVE: _generate(), KeyState.NEXT: _generate()}
         made = False
         try:
@@ -75,6 +88,8 @@ class Keyring:
             if not made:
                 for pair in pairs.values():
                     self._keystore.destroy(pair.kid)
+        for pair in pairs.values() if made else ():
+            self._keystore.confirm(pair.kid)
 
     def history(self) -> Sequence[SigningKey]:
         """Every key there ever was, the newest publication first."""

@@ -1,8 +1,14 @@
-"""Private keys as encrypted PKCS#8 files: ``<kid>.pem``, readable by their owner alone."""
+"""Private keys as encrypted PKCS#8 files: ``<kid>.pem``, readable by their owner alone.
 
+A file and a database row cannot be committed together. So a key is saved as ``<kid>.pem.new``, its row is
+committed, and only then it gets its name: what a crash leaves in between is told from a key that is in use.
+"""
+
+import fcntl
 import os
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -26,13 +32,34 @@ class FileKeystore:
         self._directory = directory
         self._passphrase = passphrase.reveal().encode()
 
-    def save(self, kid: str, key: RSAPrivateKey) -> None:
-        """Durable when it returns: a crash leaves the whole file or none."""
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(self._passphrase))
+    @contextmanager
+    def making_keys(self) -> Iterator[None]:
+        """One process of this machine at a time; a crash lets the next one in."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_durably(self._path(kid), pem)
+        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def save(self, kid: str, key: RSAPrivateKey) -> None:
+        """Durable when it returns: a crash leaves the whole file or none. `confirm` it after the commit."""
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(self._passphrase))
+        write_durably(self._unconfirmed_path(kid), pem)
+
+    def confirm(self, kid: str) -> None:
+        """The row of a saved key is committed. Again, or from two processes: the same."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            self._unconfirmed_path(kid).rename(self._path(kid))
+            sync_directory(self._directory)
+
+    def unconfirmed(self) -> list[str]:
+        """The ids of keys saved and not confirmed: one is being made right now, or its maker has died."""
+        return [path.name.removesuffix(".pem.new") for path in self._directory.glob("*.pem.new")]
 
     def load(self, kid: str) -> RSAPrivateKey:
+        self.confirm(kid)  # whoever asks has seen its row
         try:
             key = load_pem_private_key(self._path(kid).read_bytes(), self._passphrase)
         except FileNotFoundError:
@@ -54,8 +81,12 @@ class FileKeystore:
         return key
 
     def destroy(self, kid: str) -> None:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            self._path(kid).unlink()
+        for path in (self._path(kid), self._unconfirmed_path(kid)):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                path.unlink()
+
+    def _unconfirmed_path(self, kid: str) -> Path:
+        return self._directory / f"{kid}.pem.new"
 
     def _path(self, kid: str) -> Path:
         return self._directory / f"{kid}.pem"

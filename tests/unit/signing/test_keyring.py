@@ -177,6 +177,22 @@ def test_a_private_key_that_no_row_knows_is_named(components, tmp_path):
     assert "orphan.pem" in fault()
 
 
+def test_what_a_start_leaves_that_was_killed_before_its_commit_is_thrown_away(components, tmp_path):
+    before = files(tmp_path)
+    (tmp_path / "keys" / "half-made.pem.new").touch()
+    components.keyring.ensure_keys(OPERATOR)
+    assert files(tmp_path) == before
+
+
+def test_a_start_that_was_killed_right_after_its_commit_has_lost_no_key(components, tmp_path):
+    before = files(tmp_path)
+    for file in before:
+        file.rename(f"{file}.new")
+    assert started(tmp_path).current().active.kid == components.keyring.current().active.kid
+    components.keyring.ensure_keys(OPERATOR)
+    assert files(tmp_path) == before
+
+
 def test_the_jwks_has_one_order(components):
     """Both keys of a first start were published in the same instant."""
     kids = [key["kid"] for key in components.keyring.current().public_jwks]
@@ -234,7 +250,10 @@ class TestWritingAFile:
         [file, _] = prepared.keys.iterdir()
         keystore = FileKeystore(prepared.keys, Secret(PASSPHRASE))
         target = FileKeystore(tmp_path / "deep" / "keys", Secret(PASSPHRASE))
-        target.save("abc", keystore.load(file.stem))
+        with target.making_keys():
+            target.save("abc", keystore.load(file.stem))
+            assert target.unconfirmed() == ["abc"]
+            target.confirm("abc")
         assert [each.name for each in (tmp_path / "deep" / "keys").iterdir()] == ["abc.pem"]
         target.destroy("abc")
         target.destroy("abc")
