@@ -8,6 +8,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.db import Database
 from app.errors import Refusal
+from app.ledger.key import FILE_NAME as LEDGER_KEY
 from app.signing.keyring import Keyring
 
 
@@ -59,7 +60,8 @@ def _unknown_keys_fault(keyring: Keyring, keys_dir: Path) -> str | None:
         known = {row.kid for row in keyring.history()}
     except SQLAlchemyError:
         return "not known without a database"
-    unknown = sorted(path.name for path in keys_dir.glob("*.pem") if path.stem not in known)
+    files = (path for path in keys_dir.glob("*.pem") if path.name != LEDGER_KEY)
+    unknown = sorted(path.name for path in files if path.stem not in known)
     if not unknown:
         return None
     return f"this database knows no key of {' '.join(unknown)}: was it replaced, or is the key another's?"

@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import log
 from app.clock import Clock, system_clock
 from app.db import IN_A_REQUEST
-from app.endpoints import health, oauth, problems
+from app.endpoints import authzen, health, oauth, problems
 from app.endpoints.well_known import WellKnown
 from app.errors import Refusal
 from app.settings import Settings
@@ -54,6 +54,7 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> Flask:
     health.count_requests(app)
     problems.register(app)
     app.register_blueprint(oauth.blueprint(components.mint))
+    app.register_blueprint(authzen.blueprint(components))
     app.register_blueprint(health.blueprint(components))
     inner = _UnderIssuerPath(app.wsgi_app, urlsplit(settings.issuer).path)
     app.wsgi_app = WellKnown(inner, settings.issuer, components.keyring, settings.jwks_max_age)  # type: ignore[method-assign]
@@ -125,7 +126,7 @@ def _add_headers(app: Flask, settings: Settings) -> None:
 
     @app.after_request
     def add_headers(response: Response) -> Response:
-        response.headers["X-Request-Id"] = g.request_id
+        response.headers.setdefault("X-Request-Id", g.request_id)
         for name, value in headers.items():
             response.headers.setdefault(name, value)
         return response

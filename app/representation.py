@@ -5,7 +5,9 @@ from typing import Any
 
 from app.clock import rfc3339
 from app.flows.models import Run
-from app.identity.models import Delegation, Member, Project, ServiceAccount, User
+from app.identity.members import Membership
+from app.identity.models import Delegation, Group, GroupMember, Member, Project, ServiceAccount, User
+from app.identity.policy import Conjunct, Decision
 from app.ledger.models import AuditRow
 from app.protocol.principals import client_id, service_account_principal, user_principal
 from app.signing.models import SigningKey
@@ -40,8 +42,29 @@ def project(row: Project) -> Shape:
     return {"id": row.id, "path": row.path, "group": row.group.path}
 
 
-def member(row: Member, project_path: str, principal: str) -> Shape:
-    return {"project": project_path, "principal": principal, "role": row.role}
+def group(row: Group) -> Shape:
+    return {"id": row.id, "path": row.path}
+
+
+def member(row: Member | GroupMember, path: str, principal: str) -> Shape:
+    """``project`` or ``group`` says which of the two the path is."""
+    place = "project" if isinstance(row, Member) else "group"
+    return {place: path, "principal": principal, "role": row.role}
+
+
+def membership(row: Membership) -> Shape:
+    """``from`` is the path where the role was given, ``effective`` that it is the principal's strongest."""
+    principal = f"{row.kind}:{row.principal_id}"
+    named = {"principal": principal, "name": row.name, "role": row.role.label}
+    return {**named, "from": row.source, "effective": row.is_effective}
+
+
+def decision(decided: Decision) -> Shape:
+    return {"allowed": decided.allowed, "conjuncts": [conjunct(each) for each in decided.conjuncts]}
+
+
+def conjunct(each: Conjunct) -> Shape:
+    return {"name": each.name.value, "allowed": each.allowed, "reason": each.reason}
 
 
 def delegation(row: Delegation) -> Shape:
@@ -58,8 +81,17 @@ def delegation(row: Delegation) -> Shape:
     }
 
 
-def audience(row: Audience, projects: list[str]) -> Shape:
-    return {"id": row.id, "uri": row.uri, "kind": row.kind, "alg": row.algorithm, "projects": projects}
+def audience(row: Audience, projects: list[str], introspect: list[str]) -> Shape:
+    """``introspect``: names of the accounts that may ask about its tokens."""
+    return {
+        "id": row.id,
+        "uri": row.uri,
+        "kind": row.kind,
+        "alg": row.algorithm,
+        "rendering": row.rendering,
+        "projects": projects,
+        "introspect": introspect,
+    }
 
 
 def signing_key(row: SigningKey) -> Shape:
@@ -93,7 +125,8 @@ def audit_event(row: AuditRow) -> Shape:
     names = (
         "action outcome actor user service_account project run jti kid request_id detail".split()  # noqa: SIM905
     )
-    return {"id": row.id, "at": rfc3339(row.at)} | {name: getattr(row, name) for name in names}
+    columns = {name: getattr(row, name) for name in names}
+    return {"at": rfc3339(row.at)} | columns | {"writer": row.writer, "seq": row.seq, "hash": row.hash}
 
 
 def expiring(id: int, expires_at: datetime | None, **shown_once: str) -> Shape:

@@ -8,18 +8,27 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlalchemy import Connection
+
 from app.clock import Clock, system_clock
 from app.db import AT_LEISURE, Database, Patience, sqlite_url
+from app.durable import write_once
+from app.identity.facts_cache import FactsCache
 from app.ledger.record import Actor
 from app.secret import Secret
 from app.settings import Settings
 from app.signing.keyring import Keyring
-from app.signing.keystore import FileKeystore, write_durably
+from app.signing.keystore import FileKeystore
+from app.signing.reader import Reader
+from app.tokens import presented
 from app.tokens.mint import Mint
+from app.tokens.presented import PresentedToken
 
 if TYPE_CHECKING:
     from app.flows.execution import Executions
     from app.flows.executors.local import LocalExecutor
+    from app.ledger.checkpoints import Checkpoints
+    from app.ledger.key import LedgerKey
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +55,7 @@ class Components:
         make_home(self.settings)
         self.database.upgrade()
         self.keyring.ensure_keys(by)
+        self.checkpoints.ensure_key()
 
     @cached_property
     def database(self) -> Database:
@@ -54,8 +64,24 @@ class Components:
 
     @cached_property
     def keyring(self) -> Keyring:
-        passphrase = self.settings.keys_passphrase or self._generated("keys-passphrase")
-        return Keyring(self.database, FileKeystore(self.settings.keys_dir, passphrase), self.clock)
+        keystore = FileKeystore(self.settings.keys_dir, self.keys_passphrase)
+        return Keyring(self.database, keystore, self.clock)
+
+    @cached_property
+    def ledger_key(self) -> "LedgerKey":
+        from app.ledger.key import LedgerKey
+
+        return LedgerKey(self.settings.keys_dir, self.keys_passphrase)
+
+    @cached_property
+    def checkpoints(self) -> "Checkpoints":
+        from app.ledger.checkpoints import Checkpoints
+
+        return Checkpoints(self.database, self.ledger_key, self.clock)
+
+    @cached_property
+    def keys_passphrase(self) -> Secret:
+        return self.settings.keys_passphrase or self._generated("keys-passphrase")
 
     @cached_property
     def secret_key(self) -> Secret:
@@ -66,6 +92,17 @@ class Components:
         return Mint(
             self.database, self.keyring, self.clock, self.settings.issuer, self.settings.access_token_ttl
         )
+
+    @cached_property
+    def reader(self) -> Reader:
+        return Reader(self.keyring)
+
+    @cached_property
+    def facts_cache(self) -> FactsCache:
+        return FactsCache(self.clock)
+
+    def read_access_token(self, connection: Connection, token: str) -> PresentedToken | None:
+        return presented.read(connection, self.reader, self.settings.issuer, token, self.clock())
 
     @cached_property
     def executor(self) -> "LocalExecutor":
@@ -118,13 +155,6 @@ class Components:
         path = self.settings.home_dir / name
         if not path.exists():
             make_home(self.settings)
-            proposal = path.with_name(f"{name}.{os.getpid()}")
-            write_durably(proposal, secrets.token_urlsafe(32).encode())
-            try:
-                os.link(proposal, path)
+            if write_once(path, secrets.token_urlsafe(32).encode()):
                 _log.warning("made %s for development; an https issuer refuses it", path)
-            except FileExistsError:
-                pass
-            finally:
-                proposal.unlink()
         return Secret(path.read_text())

@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -10,12 +11,14 @@ from app.clock import Clock
 from app.db import Database
 from app.flows import runs
 from app.flows.executors.local import LocalExecutor
+from app.ledger.checkpoints import Checkpoints
+from app.ledger.key import LedgerKeyError
 
 _EVERY_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
-def work(database: Database, clock: Clock, executor: LocalExecutor) -> None:
+def work(database: Database, clock: Clock, executor: LocalExecutor, checkpoints: Checkpoints) -> None:
     """Keeps house until told to stop; a database that does not answer is tried again."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -23,12 +26,25 @@ def work(database: Database, clock: Clock, executor: LocalExecutor) -> None:
     while not stop.is_set():
         try:
             keep_house(database, clock, executor)
+            _seal(checkpoints.make_if_due)
         except SQLAlchemyError as error:
             _log.warning("housekeeping waits for the database: %s", type(error).__name__)
         stop.wait(_EVERY_SECONDS)
+    try:
+        _seal(checkpoints.make)
+    except SQLAlchemyError as error:
+        _log.warning("no last checkpoint of the ledger: %s", type(error).__name__)
 
 
 def keep_house(database: Database, clock: Clock, executor: LocalExecutor) -> None:
     if ended := runs.fail_abandoned(database, clock()):
         _log.warning("%d runs had lost their process and are ended as failed", ended)
     executor.remove_leftovers()
+
+
+def _seal(checkpoint: Callable[[], object]) -> None:
+    """Without its key the ledger goes on, unsigned; the house is kept all the same."""
+    try:
+        checkpoint()
+    except LedgerKeyError as error:
+        _log.error("the ledger gets no checkpoint: %s", error)

@@ -2,7 +2,19 @@
 
 import click
 
-from app.cli import accounts, audit, delegations, flows, projects, sample, server, tokens
+from app.cli import (
+    accounts,
+    audiences,
+    audit,
+    delegations,
+    explain,
+    flows,
+    kill,
+    projects,
+    sample,
+    server,
+    tokens,
+)
 from app.cli.console import Commands
 
 
@@ -34,12 +46,15 @@ for command in (
     accounts.service_account,
     delegations.delegation,
     projects.project,
+    projects.group,
     projects.member,
-    projects.audience,
+    explain.explain,
+    audiences.audience,
     tokens.keys,
     tokens.token,
     flows.flow,
     flows.run,
+    kill.kill_command,
     audit.audit,
     sample.try_it,
 ):

@@ -1,19 +1,16 @@
-"""``countersign project``, ``member`` and ``audience``."""
+"""``countersign project``, ``group`` and ``member``."""
 
 from pathlib import Path
 
 import click
-from sqlalchemy import select
 
 from app import representation as shapes
 from app.cli.console import Commands, Refused, installation, json_option, show, show_all
 from app.flows import configurations
 from app.flows.names import check_name
-from app.identity import projects
+from app.identity import groups, members, projects
 from app.identity.models import Project
 from app.identity.permissions import Role
-from app.tokens import audiences
-from app.tokens.models import Audience, AudienceProject
 
 
 @click.group(cls=Commands)
@@ -28,7 +25,7 @@ def project() -> None:
 @click.argument("path", metavar="GROUP/PROJECT")
 @json_option
 def create_project(path: str, as_json: bool) -> None:
-    """Create a project, and its group where there is none.
+    """Create a project, and the groups that it lies in where there are none.
 
     Example: countersign project create acme/webapp
     """
@@ -45,8 +42,40 @@ def list_projects(as_json: bool) -> None:
     Example: countersign project list
     """
     with installation() as here, here.reading() as session:
-        rows = [shapes.project(row) for row in session.scalars(select(Project).order_by(Project.path))]
+        rows = [shapes.project(row) for row in projects.listed(session)]
     show_all(rows, ("id", "path"), "no projects: countersign project create GROUP/PROJECT", as_json=as_json)
+
+
+@project.command("rename")
+@click.argument("path")
+@click.argument("new", metavar="NEW")
+@json_option
+def rename_project(path: str, new: str, as_json: bool) -> None:
+    """Give a project another path; no other project ever gets the old one, and this one may take it back.
+
+    Trust policies that name the old path no longer match. Groups cannot be renamed.
+
+    Example: countersign project rename acme/webapp acme/shop
+    """
+    with installation() as here, here.writing() as session:
+        found = projects.find_project(session, path)
+        projects.rename_project(session, found, new, by=here.actor, now=here.now)
+        shape = shapes.project(found)
+    show(shape, f"{path} is {new} now", as_json=as_json)
+
+
+@project.command("delete")
+@click.argument("path")
+@json_option
+def delete_project(path: str, as_json: bool) -> None:
+    """Delete a project for good: nothing runs or is allowed in it, and its path is never given again.
+
+    Example: countersign project delete acme/webapp
+    """
+    with installation() as here, here.writing() as session:
+        found = projects.find_project(session, path)
+        projects.delete_project(session, found, by=here.actor, now=here.now)
+    show({"project": path, "deleted": True}, f"{path} is deleted", as_json=as_json)
 
 
 @project.group("config", cls=Commands)
@@ -113,8 +142,41 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, str]:
 
 
 @click.group(cls=Commands)
+def group() -> None:
+    """Groups: acme/tools lies in acme, and roles in acme hold in it. A group cannot be renamed.
+
+    Example: countersign group create acme/tools
+    """
+
+
+@group.command("create")
+@click.argument("path", metavar="GROUP")
+@json_option
+def create_group(path: str, as_json: bool) -> None:
+    """Create a group, and those that it lies in where there are none.
+
+    Example: countersign group create acme/tools
+    """
+    with installation() as here, here.writing() as session:
+        shape = shapes.group(groups.create_group(session, path, by=here.actor, now=here.now))
+    show(shape, f"{path} is group {shape['id']}", as_json=as_json)
+
+
+@group.command("list")
+@json_option
+def list_groups(as_json: bool) -> None:
+    """List groups.
+
+    Example: countersign group list
+    """
+    with installation() as here, here.reading() as session:
+        rows = [shapes.group(row) for row in groups.listed(session)]
+    show_all(rows, ("id", "path"), "no groups: countersign group create GROUP", as_json=as_json)
+
+
+@click.group(cls=Commands)
 def member() -> None:
-    """Members of projects: users and service accounts alike.
+    """Members of projects and groups: users and service accounts alike.
 
     Example: countersign member add acme/webapp user:alice --role developer
     """
@@ -126,16 +188,32 @@ def member() -> None:
 @click.option("--role", required=True, type=click.Choice([role.label for role in Role]))
 @json_option
 def add_member(path: str, principal: str, role: str, as_json: bool) -> None:
-    """Add a member; adding again sets the role.
+    """Add a member to a project, or to a group and all below it; adding again sets the role.
 
     Example: countersign member add acme/webapp service_account:duo --role developer
     """
     with installation() as here, here.writing() as session:
-        found = projects.find_project(session, path)
-        row = projects.add_member(session, found, principal, role, by=here.actor, now=here.now)
-        kind, number = projects.find_principal(session, principal)
+        place = members.find_place(session, path)
+        row = members.add_member(session, place, principal, role, by=here.actor, now=here.now)
+        kind, number = members.find_principal(session, principal)
         shape = shapes.member(row, path, f"{kind}:{number}")
     show(shape, f"{principal} is {role} in {path}", as_json=as_json)
+
+
+@member.command("list")
+@click.argument("path")
+@json_option
+def list_members(path: str, as_json: bool) -> None:
+    """List roles in a project or group, its own and inherited ones; of several the strongest is effective.
+
+    Example: countersign member list acme/webapp
+    """
+    with installation() as here, here.reading() as session:
+        place = members.find_place(session, path)
+        rows = [shapes.membership(row) for row in members.members_of(session, place)]
+    columns = ("principal", "name", "role", "from", "effective")
+    nothing = f"no members: countersign member add {path} user:LOGIN --role developer"
+    show_all(rows, columns, nothing, as_json=as_json)
 
 
 @member.command("remove")
@@ -143,79 +221,16 @@ def add_member(path: str, principal: str, role: str, as_json: bool) -> None:
 @click.argument("principal")
 @json_option
 def remove_member(path: str, principal: str, as_json: bool) -> None:
-    """Remove a member.
+    """Take away a role that was given in this project or group itself.
 
     Example: countersign member remove acme/webapp user:alice
     """
     with installation() as here, here.writing() as session:
-        found = projects.find_project(session, path)
-        projects.remove_member(session, found, principal, by=here.actor, now=here.now)
-    show({"project": path, "removed": True}, f"{principal} is no member of {path} any more", as_json=as_json)
-
-
-@click.group(cls=Commands)
-def audience() -> None:
-    """Audiences: APIs that take access tokens, verifiers that take ID tokens.
-
-    Example: countersign audience add https://api.acme.example --kind api
-    """
-
-
-@audience.command("add")
-@click.argument("uri")
-@click.option("--kind", required=True, type=click.Choice([kind.value for kind in audiences.AudienceKind]))
-@click.option("--alg", default="RS256", show_default=True)
-@click.option("--project", "paths", multiple=True, help="Bind a verifier audience to projects.")
-@json_option
-def add_audience(uri: str, kind: str, alg: str, paths: tuple[str, ...], as_json: bool) -> None:
-    """Register an audience.
-
-    Example: countersign audience add https://vault.example.com --kind verifier --project acme/webapp
-    """
-    with installation() as here, here.writing() as session:
-        bound = [projects.find_project(session, path) for path in paths]
-        row = audiences.register(
-            session,
-            here.settings.issuer,
-            uri,
-            audiences.AudienceKind(kind),
-            alg,
-            bound,
-            by=here.actor,
-            now=here.now,
-        )
-        shape = shapes.audience(row, list(paths))
-    show(shape, f"{uri} is a registered {kind} audience", as_json=as_json)
-
-
-@audience.command("list")
-@json_option
-def list_audiences(as_json: bool) -> None:
-    """List registered audiences.
-
-    Example: countersign audience list
-    """
-    with installation() as here, here.reading() as session:
-        bound: dict[int, list[str]] = {}
-        query = select(AudienceProject.audience_id, Project.path).join(
-            Project, Project.id == AudienceProject.project_id
-        )
-        for audience_id, path in session.execute(query.order_by(Project.path)):
-            bound.setdefault(audience_id, []).append(path)
-        found = session.scalars(select(Audience).order_by(Audience.uri))
-        rows = [shapes.audience(row, bound.get(row.id, [])) for row in found]
-    nothing = "no registered audiences: countersign audience add URI --kind api"
-    show_all(rows, ("uri", "kind", "alg", "projects"), nothing, as_json=as_json)
-
-
-@audience.command("remove")
-@click.argument("uri")
-@json_option
-def remove_audience(uri: str, as_json: bool) -> None:
-    """Remove a registered audience.
-
-    Example: countersign audience remove https://api.acme.example
-    """
-    with installation() as here, here.writing() as session:
-        audiences.remove(session, uri, by=here.actor, now=here.now)
-    show({"uri": uri, "removed": True}, f"{uri} is not registered any more", as_json=as_json)
+        place = members.find_place(session, path)
+        members.remove_member(session, place, principal, by=here.actor, now=here.now)
+        kept = "project" if isinstance(place, Project) else "group"
+    show(
+        {kept: path, "removed": True},
+        f"{principal} has no role of its own in {path} any more",
+        as_json=as_json,
+    )

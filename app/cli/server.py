@@ -100,4 +100,5 @@ def worker() -> None:
     from app.worker import work
 
     with installation() as here:
-        work(here.components.database, here.components.clock, here.components.executor)
+        parts = here.components
+        work(parts.database, parts.clock, parts.executor, parts.checkpoints)

@@ -1,18 +1,35 @@
 """``countersign keys`` and ``token``."""
 
+from datetime import datetime
 from typing import Any, TextIO
 
 import click
 from joserfc import jwt
 from joserfc.errors import DecodeError, InvalidPayloadError, JoseError
 from joserfc.jwk import KeySet
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
 
 from app import representation as shapes
-from app.cli.console import Commands, Refused, fields, installation, json_option, printable, show, show_all
+from app.cli.console import (
+    Commands,
+    Installation,
+    Refused,
+    fields,
+    installation,
+    json_option,
+    printable,
+    show,
+    show_all,
+)
 from app.clock import timestamp
+from app.errors import NotFound
 from app.identity.accounts import find_service_account, find_user
+from app.protocol.oauth_errors import OAuthError
 from app.protocol.principals import user_principal
-from app.tokens.grants import Account, GrantRefused, decide
+from app.signing.reader import Reader, SignedToken
+from app.tokens.grants import AccessGrant, Account, GrantRefused, decide
+from app.tokens.introspection import Introspection
 
 _PIPE = "FILE is a path or -: pipe the token in"
 
@@ -76,19 +93,28 @@ def issue(
         with here.reading() as session:
             row = find_service_account(session, name)
             account = Account(row.id, row.name, row.is_composite)
-            human = [user_principal(find_user(session, login).id)] if login else []
-            if row.principal.disabled_at is not None:
-                raise Refused(f"{name} is disabled")
-        scope = " ".join([*scopes, *human])
+            human = _human(session, login)
+        scope = " ".join([*scopes, *([user_principal(human)] if human else [])])
         issuer = here.settings.issuer
+
+        def decided(connection: Connection, now: datetime) -> AccessGrant:
+            if login is not None and human is None:
+                cause = "the human to act for does not exist, or is none"
+                raise GrantRefused(OAuthError.INVALID_SCOPE, cause, service_account_id=account.id)
+            return decide(connection, account, scope, resources, issuer=issuer, now=now)
+
         try:
-            signed = here.components.mint.access_token(
-                lambda connection, now: decide(connection, account, scope, resources, issuer=issuer, now=now),
-                here.actor,
-            )
+            signed = here.components.mint.access_token(decided, here.actor)
         except GrantRefused as refusal:
             raise Refused(f"{refusal.error.code}: {refusal.cause}") from None
     show(signed.answer(), signed.token.reveal(), as_json=as_json)
+
+
+def _human(session: Session, login: str | None) -> int | None:
+    try:
+        return None if login is None else find_user(session, login).id
+    except NotFound:
+        return None  # the mint refuses, and tells the ledger
 
 
 @token.command("inspect", context_settings={"allow_extra_args": True})
@@ -96,7 +122,7 @@ def issue(
 @click.argument("file", type=TokenFile("r"), metavar="FILE")
 @json_option
 def inspect(context: click.Context, file: TextIO, as_json: bool) -> None:
-    """Verify a token against the published keys and show what it says; - reads stdin.
+    """Verify a token against the published keys, show what it says and whether it is alive; - reads stdin.
 
     Example: countersign token issue --service-account duo --user alice | countersign token inspect -
     """
@@ -106,10 +132,17 @@ def inspect(context: click.Context, file: TextIO, as_json: bool) -> None:
         here.require_schema()
         published = KeySet.import_key_set({"keys": list(here.components.keyring.current().public_jwks)})
         decoded = _verified(file, published, here.settings.issuer)
+        cause = _cause_of_death(here, decoded)
         expired = decoded.claims["exp"] <= timestamp(here.now)
-    shape = {"header": decoded.header, "claims": decoded.claims, "expired": expired}
+    shape = {
+        "header": decoded.header,
+        "claims": decoded.claims,
+        "expired": expired,
+        "active": cause is None,
+        "reason": cause,
+    }
     lines = fields(decoded.header | decoded.claims)
-    show(shape, f"{lines}\n{'expired' if expired else 'alive'}", as_json=as_json)
+    show(shape, f"{lines}\n{f'dead: {cause}' if cause else 'alive'}", as_json=as_json)
 
 
 def _verified(file: TextIO, published: KeySet, issuer: str) -> jwt.Token:
@@ -123,3 +156,10 @@ def _verified(file: TextIO, published: KeySet, issuer: str) -> jwt.Token:
     if (other := decoded.claims.get("iss")) != issuer:
         raise Refused(f"the token is of {printable(str(other))}, and this issuer is {issuer}")
     return decoded
+
+
+def _cause_of_death(here: Installation, token: jwt.Token) -> str | None:
+    introspection = Introspection(Reader(here.components.keyring), here.settings.issuer)
+    signed = SignedToken(token.header["typ"], token.header["kid"], token.claims)
+    with here.components.database.reading_connection() as connection:
+        return introspection.life(connection, signed, here.now).cause

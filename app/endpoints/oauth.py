@@ -2,18 +2,37 @@
 
 from flask import Blueprint, Response, g
 
-from app.protocol.metadata import TOKEN
-from app.tokens.authorization_server import TokenServer
+from app.protocol.metadata import INTROSPECT, REVOKE, TOKEN
+from app.signing.reader import Reader
+from app.tokens.authorization_server import Introspect, Revoke, TokenServer
+from app.tokens.introspection import Introspection
 from app.tokens.mint import Mint
+from app.tokens.revocation import Revocation
 
 
 def blueprint(mint: Mint) -> Blueprint:
     oauth = Blueprint("oauth", __name__)
-    server = TokenServer(mint, request_id=lambda: g.request_id)
+    reader = Reader(mint.keyring)
+    server = TokenServer(
+        mint,
+        Introspection(reader, mint.issuer),
+        Revocation(reader, mint.database, mint.clock),
+        request_id=lambda: g.request_id,
+    )
 
     @oauth.post(TOKEN)
     def token() -> Response:
         response: Response = server.create_token_response()
+        return response
+
+    @oauth.post(INTROSPECT)
+    def introspect() -> Response:
+        response: Response = server.create_endpoint_response(Introspect.ENDPOINT_NAME)
+        return response
+
+    @oauth.post(REVOKE)
+    def revoke() -> Response:
+        response: Response = server.create_endpoint_response(Revoke.ENDPOINT_NAME)
         return response
 
     return oauth

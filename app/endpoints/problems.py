@@ -4,6 +4,7 @@ What is unknown becomes an opaque 500 with the request id that finds its line in
 """
 
 import logging
+from collections.abc import Iterable
 
 import orjson
 from flask import Flask, Response, g, request
@@ -19,7 +20,23 @@ RETRY_AFTER = "2"
 """Seconds after which what is unavailable may be asked again."""
 
 
+class Problem(Exception):  # noqa: N818 - an answer on purpose
+    """An RFC 9457 answer whose ``detail`` is worded for the caller."""
+
+    def __init__(self, status: int, title: str, detail: str, headers: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.title = title
+        self.headers = tuple(headers)
+
+
 def register(app: Flask) -> None:
+    @app.errorhandler(Problem)
+    def problem(problem: Problem) -> Response:
+        answer = _answer(problem.status, OAuthError.INVALID_REQUEST.code, problem.title, str(problem))
+        answer.headers.extend(problem.headers)
+        return answer
+
     @app.errorhandler(HTTPException)
     def known(error: HTTPException) -> Response:
         answer = _answer(error.code or 500, OAuthError.INVALID_REQUEST.code, error.name)
@@ -56,11 +73,12 @@ def _later(title: str) -> Response:
     return answer
 
 
-def _answer(status: int, code: str, title: str) -> Response:
+def _answer(status: int, code: str, title: str, detail: str | None = None) -> Response:
     if request.path.startswith("/oauth/"):
         body: dict[str, object] = {"error": code, "error_description": title, "request_id": g.request_id}
         content_type = "application/json"
     else:
         body = {"type": "about:blank", "title": title, "status": status, "request_id": g.request_id}
+        body |= {"detail": detail} if detail else {}
         content_type = "application/problem+json"
     return Response(orjson.dumps(body), status=status, content_type=content_type)

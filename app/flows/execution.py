@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.clock import Clock
 from app.db import Database
-from app.errors import Denied, InvalidInput, Refusal
+from app.errors import InvalidInput, Overtaken, Refusal
 from app.flows import runs
 from app.flows.configuration import Flow, FlowSecret, parse
 from app.flows.environment import base_environment, merged
@@ -22,9 +22,10 @@ from app.flows.executors.local import LocalExecutor
 from app.flows.executors.outcome import Outcome as StepsOutcome
 from app.flows.executors.workspace import Workspace
 from app.flows.id_tokens import RunFacts, plan
+from app.flows.liveness import why_end
 from app.flows.log import LogWriter
 from app.flows.models import ConfigurationVersion, Run, RunInput, RunState
-from app.flows.parties import parties_of
+from app.flows.parties import needed_by, parties_of
 from app.flows.secrets import resolve
 from app.flows.vault import SecretRead, SecretUnavailable, Vault, VaultServer
 from app.identity.credentials import generate_run_token
@@ -67,6 +68,8 @@ class Executions:
         execution = _Execution(self, run_id, masker, run_token, output, by)
         try:
             state, reason, exit_code = execution.run()
+        except Overtaken as overtaken:
+            state, reason, exit_code = RunState.CANCELLED, execution.why_end() or str(overtaken), None
         except Refusal as refusal:
             state, reason, exit_code = RunState.FAILED, str(refusal), None
         except KeyboardInterrupt:
@@ -107,12 +110,15 @@ class _Execution:
         self._output = output
         self._by = by
         self._beaten_at = node.clock()
+        self._why_end: str | None = None
 
     def run(self) -> tuple[RunState, str | None, int | None]:
         node = self._node
         if node.local_runs_refused is not None:
             return RunState.FAILED, node.local_runs_refused, None
         inputs = self._read()
+        if (reason := self.why_end()) is not None:
+            return RunState.CANCELLED, reason, None
         tokens = node.mint.for_run(inputs.access, inputs.id_tokens, self._by)
         id_tokens = {name: signed.token for name, signed in tokens.ids.items()}
         for name, token in {"COUNTERSIGN_ACCESS_TOKEN": tokens.access.token, **id_tokens}.items():
@@ -126,7 +132,14 @@ class _Execution:
             held = own | id_tokens | self._placed(flow, values, workspace)
             base = base_environment(inputs.facts, node.mint.issuer, home=workspace.home, tmp=workspace.tmp)
             outcome = self._steps(flow, workspace, merged(base, flow.variables, inputs.inputs, held))
-        return _end(outcome)
+        return self._end(outcome)
+
+    def why_end(self) -> str | None:
+        """Why the run must not go on, from the first time that it is seen."""
+        if self._why_end is None:
+            with self._node.database.reading() as session:
+                self._why_end = why_end(session, self._run_id, self._node.clock())
+        return self._why_end
 
     def _read(self) -> _Inputs:
         """Read and decide: everything that the run's tokens will say, as it is now."""
@@ -153,9 +166,15 @@ class _Execution:
     def _facts(self, session: Session, run: Run, now: datetime) -> RunFacts:
         version = session.get_one(ConfigurationVersion, run.configuration_id)
         flow = parse(version.body).flow(run.flow)
-        pair, role = parties_of(session, run.project, run.user_id, run.service_account_id, flow, now)
-        if pair.delegation_id != run.delegation_id:
-            raise Denied("the delegation that the run was started by is not the one it would live from now")
+        pair, role = parties_of(
+            session,
+            run.project,
+            run.user_id,
+            run.service_account_id,
+            needed_by(flow),
+            now,
+            delegation_id=run.delegation_id,
+        )
         return RunFacts(
             run_id=run.id,
             source=run.source,
@@ -239,7 +258,7 @@ class _Execution:
 
         def asked_to_stop() -> bool:
             log.write(b"")  # what has waited long enough is stored although nothing more was said
-            return self._is_cancelled()
+            return self._must_end()
 
         try:
             return node.executor.execute(
@@ -256,9 +275,9 @@ class _Execution:
             log.store()  # before it is shown: whoever reads along may be gone
             self._output(rest)
 
-    def _is_cancelled(self) -> bool:
+    def _must_end(self) -> bool:
         self._beat()
-        return runs.is_cancelled(self._node.database, self._run_id)
+        return self.why_end() is not None
 
     def _beat(self) -> None:
         now = self._node.clock()
@@ -266,9 +285,9 @@ class _Execution:
             runs.beat(self._node.database, self._run_id, now)
             self._beaten_at = now
 
-
-def _end(outcome: StepsOutcome) -> tuple[RunState, str | None, int | None]:
-    if outcome.state == "exited" and outcome.exit_code == 0:
-        return RunState.SUCCEEDED, None, 0
-    state = RunState.CANCELLED if outcome.state == "cancelled" else RunState.FAILED
-    return state, outcome.reason, outcome.exit_code
+    def _end(self, outcome: StepsOutcome) -> tuple[RunState, str | None, int | None]:
+        if outcome.state == "cancelled":
+            return RunState.CANCELLED, self._why_end or outcome.reason, None
+        if outcome.state == "exited" and outcome.exit_code == 0:
+            return RunState.SUCCEEDED, None, 0
+        return RunState.FAILED, outcome.reason, outcome.exit_code

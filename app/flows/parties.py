@@ -1,5 +1,6 @@
-"""Who may start a flow for whom: asked when a run is saved, and again when it begins."""
+"""Who may start a flow for whom: asked when a run is saved, again when it begins, and while it goes on."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -13,18 +14,31 @@ from app.identity.permissions import Role
 from app.identity.policy import Conjunct, ConjunctName, Question, decide
 
 
+def needed_by(flow: Flow) -> Collection[str]:
+    """What one delegation, which carries the whole run, has to cover: what the flow's access token asks for,
+    and reading secrets if it has any.
+    """
+    return (*flow.access_token.scopes, *(("secret.read",) if flow.secrets else ()))
+
+
 def parties_of(
-    session: Session, project: Project, user_id: int, service_account_id: int, flow: Flow, now: datetime
+    session: Session,
+    project: Project,
+    user_id: int,
+    service_account_id: int,
+    needed: Collection[str],
+    now: datetime,
+    *,
+    delegation_id: int | None = None,
 ) -> tuple[Composite, Role]:
     """The pair and the human's role here; ``Denied`` says which of the two, or what, refuses.
 
-    One delegation carries the whole run, so it has to cover what the flow's access token asks for, and
-    reading secrets if it has any. The human starts the flow: of both, only the roles must allow that.
+    A run lives from the delegation that it was started by, ``delegation_id``, and never moves to another.
+    The human starts the flow: of both, only the roles must allow that.
     """
-    needed = (*flow.access_token.scopes, *(("secret.read",) if flow.secrets else ()))
     place = Place(project.path, project.id)
     facts = load(session, user_id=user_id, service_account_id=service_account_id, place=place)
-    found = pair(facts, Question(None, needed), now)
+    found = pair(facts, Question(None, needed, delegation_id), now)
     if isinstance(found, Conjunct):
         raise Denied(f"in {project.path}: {found.name}: {found.reason}")
     for conjunct in decide(facts, Question("flow.start"), now).conjuncts:

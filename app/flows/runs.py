@@ -1,18 +1,23 @@
-"""A run's states: *pending → running → succeeded, failed* or *cancelled*, each transition in the ledger."""
+"""A run's states: *pending → running → succeeded, failed* or *cancelled*, each transition in the ledger.
+
+With its end comes a cut-off of its own: what it was given dies with it, and who asks need not know of runs.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
 from app.db import Database
 from app.errors import Conflict, NotFound
 from app.flows.models import Run, RunState
+from app.identity.cut_offs import CutOffKind
 from app.ledger.actions import AuditAction, Outcome
 from app.ledger.record import Actor, AuditEvent, record
 from app.protocol.principals import service_account_principal, user_principal
+from app.tokens.aftermath import cut_off
 
 ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 HEARTBEAT = timedelta(seconds=5)
@@ -57,11 +62,12 @@ def finish(
     by: Actor,
     now: datetime,
 ) -> None:
-    """Ends a run once; its run token dies with it."""
+    """Ends a run once; its run token and its other tokens die with it."""
     if run.state in ENDED:
         return
     run.state, run.reason, run.exit_code, run.ended_at = state, reason, exit_code, now
     run.token_sha256 = None
+    cut_off(session, CutOffKind.RUN, run.id, reason=f"the run {state}", actor=by.name, now=now)
     outcome = Outcome.SUCCESS if state is RunState.SUCCEEDED else Outcome.FAILED
     detail = {"state": state.value, "reason": reason, "exit_code": exit_code}
     record(session, transition(run, AuditAction.RUN_FINISH, by, now, outcome=outcome, detail=detail))
@@ -72,23 +78,27 @@ def request_cancel(session: Session, run_id: int, *, by: Actor, now: datetime) -
     run = held_run(session, run_id)
     if run.state in ENDED:
         raise Conflict(f"run {run_id} has ended already: it {run.state}")
+    cancel(session, run, "cancelled before it began", by=by, now=now)
+    return run
+
+
+def cancel(session: Session, run: Run, reason: str, *, by: Actor, now: datetime) -> None:
+    """As above, for one that has not ended; ``reason`` is that of a run that nobody has begun."""
     run.cancel_requested_at = run.cancel_requested_at or now
     record(session, transition(run, AuditAction.RUN_CANCEL, by, now))
     if run.state == RunState.PENDING:
-        finish(session, run, RunState.CANCELLED, "cancelled before it began", None, by=by, now=now)
-    return run
+        finish(session, run, RunState.CANCELLED, reason, None, by=by, now=now)
+
+
+def under_way(session: Session, which: ColumnElement[bool]) -> Sequence[Run]:
+    """Those that have not ended; nobody else changes them before the caller's transaction does."""
+    query = select(Run).where(which, Run.state.not_in(ENDED)).order_by(Run.id)
+    return session.scalars(query.with_for_update(of=Run)).all()
 
 
 def beat(database: Database, run_id: int, now: datetime) -> None:
     with database.writing_connection() as connection:
         connection.execute(update(Run).where(Run.id == run_id).values(heartbeat_at=now))
-
-
-def is_cancelled(database: Database, run_id: int) -> bool:
-    """Whether the run is to stop: it was asked to, or somebody has already written that it ended."""
-    with database.reading_connection() as connection:
-        row = connection.execute(select(Run.cancel_requested_at, Run.state).where(Run.id == run_id)).one()
-    return row.cancel_requested_at is not None or row.state in ENDED
 
 
 def fail_abandoned(database: Database, now: datetime) -> int:

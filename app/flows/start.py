@@ -12,7 +12,7 @@ from app.errors import InvalidInput, Refusal
 from app.flows.configuration import Flow, parse
 from app.flows.configurations import newest
 from app.flows.models import ConfigurationVersion, Run, RunInput, RunState
-from app.flows.parties import parties_of
+from app.flows.parties import needed_by, parties_of
 from app.identity.accounts import find_service_account, find_user
 from app.identity.models import Project
 from app.identity.projects import find_project
@@ -81,7 +81,7 @@ def _read(database: Database, request: StartRequest, known: dict[str, str]) -> _
 
 def _save(session: Session, wanted: _Wanted, request: StartRequest, by: Actor, now: datetime) -> int:
     project, flow = wanted.project, wanted.flow
-    pair, _ = parties_of(session, project, wanted.user_id, wanted.service_account_id, flow, now)
+    pair, _ = parties_of(session, project, wanted.user_id, wanted.service_account_id, needed_by(flow), now)
     run = Run(
         state=RunState.PENDING,
         project_id=project.id,

@@ -130,6 +130,37 @@ def authenticate_client(
     return Client(number, name, is_composite, secret_id, due)
 
 
+@dataclass(frozen=True)
+class TokenHolder:
+    """A human who has proved who they are with a personal access token of theirs."""
+
+    user_id: int
+    is_admin: bool
+    scopes: tuple[str, ...]
+    personal_access_token_id: int
+
+
+def authenticate_personal_access_token(
+    connection: Connection, token: Secret, now: datetime
+) -> TokenHolder | None:
+    """The human whose live token this is, or ``None`` without a reason; found as a client is."""
+    row = connection.execute(
+        select(User.id, User.is_admin, PersonalAccessToken.scopes, PersonalAccessToken.id)
+        .join(PersonalAccessToken)
+        .join(Principal, Principal.id == User.id)
+        .where(
+            PersonalAccessToken.sha256 == _hash(token.reveal()),
+            PersonalAccessToken.revoked_at.is_(None),
+            or_(PersonalAccessToken.expires_at.is_(None), PersonalAccessToken.expires_at > now),
+            Principal.disabled_at.is_(None),
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    user_id, is_admin, scopes, number = row
+    return TokenHolder(user_id, is_admin, tuple(scopes), number)
+
+
 def note_use(connection: Connection, client_secret_id: int, now: datetime) -> None:
     connection.execute(
         update(ClientSecret).where(ClientSecret.id == client_secret_id).values(last_used_at=now)

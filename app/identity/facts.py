@@ -1,13 +1,23 @@
 """What a decision needs to know, read in one go; ``policy`` decides over it without asking anybody."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, BindParameter, Connection, Row, bindparam, select, union_all
 from sqlalchemy.orm import Session
 
-from app.identity.models import Delegation, Group, GroupMember, Member, Principal, ServiceAccount, User
+from app.identity.models import (
+    Delegation,
+    Group,
+    GroupMember,
+    Member,
+    Principal,
+    Project,
+    ServiceAccount,
+    User,
+)
+from app.identity.paths import ancestors, is_path
 from app.identity.permissions import Role, role_named
 
 
@@ -34,17 +44,29 @@ class DelegationFact:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A project, or a group when ``project_id`` is ``None``."""
+    """A project, or a group when ``project_id`` is ``None``; nothing is allowed where nothing ``exists``."""
 
     path: str
     project_id: int | None
+    exists: bool = True
 
     @property
     def groups(self) -> list[str]:
         """Paths of the groups whose members have their role here too, the place itself if it is one."""
-        segments = self.path.split("/")
-        last = len(segments) + (self.project_id is None)
-        return ["/".join(segments[:count]) for count in range(1, last)]
+        return ancestors(self.path) + ([self.path] if self.project_id is None else [])
+
+
+def project_at(connection: Connection | Session, path: str) -> Place:
+    """A path that is no live project's is a place that does not exist."""
+    query = select(Project.id).where(Project.path == path, Project.deleted_at.is_(None))
+    number = connection.execute(query).scalar_one_or_none() if is_path(path) else None
+    return Place(path, number, exists=number is not None)
+
+
+def group_at(connection: Connection | Session, path: str) -> Place:
+    query = select(Group.id).where(Group.path == path)
+    found = is_path(path) and connection.execute(query).scalar_one_or_none() is not None
+    return Place(path, None, exists=found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +78,7 @@ class Facts:
     human: Party | None
     service_account: Party | None
     delegations: tuple[DelegationFact, ...]
-    project_id: int | None
-    project_path: str | None
+    place: Place | None
 
 
 def load(
@@ -69,7 +90,8 @@ def load(
 ) -> Facts:
     """As things are in this transaction; roles only where there is a place."""
     numbers = [number for number in (user_id, service_account_id) if number is not None]
-    roles = _roles(connection, numbers, place) if place else {}
+    place = place and _as_it_is(connection, place)
+    roles = _roles(connection, numbers, place) if place and place.exists else {}
     parties = {row.id: row for row in connection.execute(_PARTIES, {"numbers": numbers})}
     human, account = parties.get(user_id), parties.get(service_account_id)
     return Facts(
@@ -78,9 +100,16 @@ def load(
         _party(human, roles) if human is not None and human.login is not None else None,
         _party(account, roles) if account is not None and account.name is not None else None,
         _delegations(connection, user_id, service_account_id),
-        place.project_id if place else None,
-        place.path if place else None,
+        place,
     )
+
+
+def _as_it_is(connection: Connection | Session, place: Place) -> Place:
+    """The project may have been deleted since somebody looked its path up."""
+    if place.project_id is None:
+        return place
+    found = connection.execute(_LIVE_PROJECT, {"project": place.project_id}).scalar_one_or_none()
+    return replace(place, exists=found is not None)
 
 
 def _number(name: str, *, expanding: bool = False) -> BindParameter[int]:
@@ -89,6 +118,7 @@ def _number(name: str, *, expanding: bool = False) -> BindParameter[int]:
 
 # Built once: on the token path the building of a statement costs more than its execution.
 _NUMBERS = _number("numbers", expanding=True)
+_LIVE_PROJECT = select(Project.id).where(Project.id == _number("project"), Project.deleted_at.is_(None))
 _PARTIES = (
     select(
         Principal.id,

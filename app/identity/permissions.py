@@ -6,7 +6,7 @@ from app.protocol.scopes import API
 
 
 class Role(IntEnum):
-    """Roles in a project, weakest first."""
+    """Roles in a project or group, weakest first."""
 
     GUEST = 10
     REPORTER = 20
@@ -20,10 +20,18 @@ class Role(IntEnum):
 
 
 PERMISSIONS: dict[str, Role] = {
+    "project.read": Role.GUEST,
     "code.read": Role.REPORTER,
+    "run.read": Role.REPORTER,
     "code.write": Role.DEVELOPER,
     "flow.start": Role.DEVELOPER,
+    "run.cancel": Role.DEVELOPER,
     "secret.read": Role.DEVELOPER,
+    "configuration.write": Role.MAINTAINER,
+    "project.create": Role.MAINTAINER,
+    "audit.read": Role.OWNER,
+    "member.manage": Role.OWNER,
+    "project.admin": Role.OWNER,
 }
 """Permission name to the weakest role that has it. An unknown permission is nobody's."""
 

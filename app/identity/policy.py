@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from app.identity.facts import DelegationFact, Facts, Party
-from app.identity.permissions import PERMISSIONS, allows
+from app.identity.permissions import PERMISSIONS, SCOPES, allows
 from app.protocol.principals import service_account_principal, user_principal
 from app.protocol.scopes import covers
 
@@ -32,11 +32,13 @@ class Conjunct:
 @dataclass(frozen=True, slots=True)
 class Question:
     """May this identity do this here. ``permission`` of ``None``: may it act at all, with these scopes;
-    ``scopes`` of ``None``: no token is looked at.
+    ``scopes`` of ``None``: no token is looked at. A token lives from one delegation, ``delegation_id``, and
+    from no other that may exist beside it.
     """
 
     permission: str | None
     scopes: Collection[str] | None = None
+    delegation_id: int | None = None
 
     @property
     def needed(self) -> Collection[str]:
@@ -92,35 +94,49 @@ def _account(facts: Facts, question: Question) -> Conjunct:
 
 
 def _role(name: ConjunctName, party: Party, facts: Facts, question: Question) -> Conjunct:
-    permission = question.permission
+    permission, place = question.permission, facts.place
+    if place is not None and not place.exists:
+        return _no(name, "the project or group does not exist, or was deleted")
     if permission is None:
         return _yes(name, f"{party.name} is known")
+    if permission not in PERMISSIONS:
+        return _no(name, "there is no such permission")
     held = f"{party.name} is {party.role.label}" if party.role else f"{party.name} is no member"
-    where = f"{held} in {facts.project_path}" if facts.project_path else held
+    where = f"{held} in {place.path}" if place else held
     if allows(party.role, permission):
         return _yes(name, f"{where}, which has {permission}")
-    needed = PERMISSIONS.get(permission)
-    return _no(name, f"{where}; {permission} needs {needed.label if needed else 'a permission that exists'}")
+    return _no(name, f"{where}; {permission} needs {PERMISSIONS[permission].label}")
 
 
 def _delegation(facts: Facts, question: Question, now: datetime) -> tuple[DelegationFact | None, Conjunct]:
+    """One delegation must pass every test; the reason is the first test that none passes."""
     name = ConjunctName.DELEGATION
     if facts.user_id is None or facts.service_account_id is None:
         return None, _yes(name, "nobody acts for another")
-    here, needed = {None, facts.project_id}, question.needed
-    tests: dict[str, Callable[[DelegationFact], bool]] = {
-        "there is no delegation": lambda _: True,
-        "the delegation was revoked": lambda each: each.revoked_at is None,
-        "the delegation has expired": lambda each: each.expires_at > now,
-        "the delegation is for one project, and not for this": lambda each: each.project_id in here,
-        f"no delegation covers {' '.join(needed)}": lambda each: covers(each.scopes, needed),
-    }
     left = list(facts.delegations)
-    for refusal, test in tests.items():
+    for refusal, test in _delegation_tests(facts, question, now).items():
         left = [each for each in left if test(each)]
         if not left:
             return None, _no(name, refusal)
     return left[0], _yes(name, f"delegation {left[0].id} covers it")
+
+
+def _delegation_tests(
+    facts: Facts, question: Question, now: datetime
+) -> dict[str, Callable[[DelegationFact], bool]]:
+    """A delegation for one project never covers what is asked about no project."""
+    here, needed = {None, facts.place and facts.place.project_id}, question.needed
+    known = [each for each in needed if each in PERMISSIONS or each in SCOPES]
+    return {
+        "there is no delegation": lambda _: True,
+        "the delegation that the token lives from is not there": lambda each: (
+            question.delegation_id in {None, each.id}
+        ),
+        "the delegation was revoked": lambda each: each.revoked_at is None,
+        "the delegation has expired": lambda each: each.expires_at > now,
+        "the delegation is for one project, and not for this": lambda each: each.project_id in here,
+        f"no delegation covers {' '.join(known) or 'it'}": lambda each: covers(each.scopes, needed),
+    }
 
 
 def _scope(question: Question) -> Conjunct:
@@ -128,7 +144,7 @@ def _scope(question: Question) -> Conjunct:
         return _yes(ConjunctName.SCOPE, "no token's scopes are asked about")
     if covers(question.scopes, (question.permission,)):
         return _yes(ConjunctName.SCOPE, "the token's scopes cover it")
-    return _no(ConjunctName.SCOPE, f"the token's scopes do not cover {question.permission}")
+    return _no(ConjunctName.SCOPE, "the token's scopes do not cover it")
 
 
 def _active(facts: Facts) -> Conjunct:

@@ -1,36 +1,38 @@
-"""Projects, their variables and their members."""
+"""Projects and their variables."""
 
-import re
 from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.errors import Conflict, InvalidInput, NotFound
-from app.identity.accounts import find_service_account, find_user
-from app.identity.models import Group, Member, Project, ProjectVariable
-from app.identity.permissions import Role, role_named
+from app.errors import InvalidInput, NotFound
+from app.identity import paths
+from app.identity.groups import ensure_group
+from app.identity.members import add_member, find_principal, remove_member
+from app.identity.models import Project, ProjectVariable
 from app.ledger.actions import AuditAction
 from app.ledger.record import Actor, record
-from app.protocol.principals import PrincipalKind, service_account_principal, user_principal
 
-_SEGMENT = r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?"
-_PATH = re.compile(rf"({_SEGMENT}(?:/{_SEGMENT})*)/{_SEGMENT}", re.ASCII)
-_LONGEST_PATH = 100  # so that a flow's subject stays within what every verifier takes
+__all__ = [
+    "add_member",  # a project's members are found here too
+    "create_project",
+    "delete_project",
+    "find_principal",
+    "find_project",
+    "listed",
+    "remove_member",
+    "rename_project",
+    "set_variables",
+    "variables_of",
+]
 
 
 def create_project(session: Session, path: str, *, by: Actor, now: datetime) -> Project:
-    match = _PATH.fullmatch(path)
-    if match is None or len(path) > _LONGEST_PATH:
-        raise InvalidInput(
-            "path: write GROUP/PROJECT in lower-case letters, digits, dots, dashes and underscores, "
-            f"{_LONGEST_PATH} characters at most"
-        )
-    if session.scalar(select(Project.id).where(Project.path == path)) is not None:
-        raise Conflict(f"path: {path} is taken")
-    group = session.scalar(select(Group).where(Group.path == match[1])) or Group(
-        path=match[1], created_at=now
-    )
+    """Makes the groups that it lies in where they are missing."""
+    paths.check_project_path(path)
+    paths.lock(session)
+    paths.require_free(session, path)
+    group = ensure_group(session, paths.ancestors(path)[-1], by=by, now=now)
     project = Project(path=path, group=group, created_at=now)
     session.add(project)
     session.flush()
@@ -38,10 +40,41 @@ def create_project(session: Session, path: str, *, by: Actor, now: datetime) -> 
     return project
 
 
+def rename_project(session: Session, project: Project, path: str, *, by: Actor, now: datetime) -> None:
+    """To another name or into another group, whose members it then has. The old path stays its own."""
+    paths.check_project_path(path)
+    paths.lock(session)
+    old = project.path
+    if path == old:
+        raise InvalidInput("path: is the project's path already")
+    paths.require_free(session, path, project_id=project.id)
+    paths.burn(session, old, project.id, now)
+    project.group = ensure_group(session, paths.ancestors(path)[-1], by=by, now=now)
+    project.path = path
+    session.flush()
+    detail = {"id": project.id, "from": old}
+    record(session, by.did(AuditAction.PROJECT_RENAME, now, project=path, detail=detail))
+
+
+def delete_project(session: Session, project: Project, *, by: Actor, now: datetime) -> None:
+    """For good: nobody is allowed anything in it, nothing runs in it, and its path is never given again."""
+    paths.lock(session)
+    paths.burn(session, project.path, project.id, now)
+    project.deleted_at = now
+    detail = {"id": project.id}
+    record(session, by.did(AuditAction.PROJECT_DELETE, now, project=project.path, detail=detail))
+
+
 def find_project(session: Session, path: str) -> Project:
-    if (project := session.scalar(select(Project).where(Project.path == path))) is None:
+    query = select(Project).where(Project.path == path, Project.deleted_at.is_(None))
+    if (project := session.scalar(query)) is None:
         raise NotFound(f"there is no project {path!a}")
     return project
+
+
+def listed(session: Session) -> list[Project]:
+    query = select(Project).where(Project.deleted_at.is_(None)).order_by(Project.path)
+    return list(session.scalars(query))
 
 
 def set_variables(
@@ -60,54 +93,3 @@ def variables_of(session: Session, project_id: int) -> dict[str, str]:
         ProjectVariable.project_id == project_id
     )
     return {name: value for name, value in session.execute(query)}  # noqa: C416 - rows are not pairs to mypy
-
-
-def find_principal(session: Session, named: str) -> tuple[PrincipalKind, int]:
-    """``user:alice`` or ``service_account:duo``, by name or by number."""
-    kind, _, name = named.partition(":")
-    if kind == PrincipalKind.USER:
-        return PrincipalKind.USER, find_user(session, named if name.isdecimal() else name).id
-    if kind == PrincipalKind.SERVICE_ACCOUNT:
-        return PrincipalKind.SERVICE_ACCOUNT, find_service_account(
-            session, named if name.isdecimal() else name
-        ).id
-    raise InvalidInput("principal: write user:LOGIN or service_account:NAME")
-
-
-def add_member(
-    session: Session, project: Project, named: str, role: str, *, by: Actor, now: datetime
-) -> Member:
-    """Adding again sets the role."""
-    if (known := role_named(role)) is None:
-        raise InvalidInput(f"role: use one of {', '.join(each.label for each in Role)}")
-    kind, number = find_principal(session, named)
-    member = session.merge(Member(project_id=project.id, principal_id=number, role=known.label))
-    _record(session, AuditAction.MEMBER_ADD, project, kind, number, by, now, {"role": known.label})
-    return member
-
-
-def remove_member(session: Session, project: Project, named: str, *, by: Actor, now: datetime) -> None:
-    kind, number = find_principal(session, named)
-    member = session.get(Member, (project.id, number))
-    if member is None:
-        raise NotFound(f"{named} is not a member of {project.path}")
-    session.delete(member)
-    _record(session, AuditAction.MEMBER_REMOVE, project, kind, number, by, now, {"role": member.role})
-
-
-def _record(
-    session: Session,
-    action: AuditAction,
-    project: Project,
-    kind: PrincipalKind,
-    number: int,
-    by: Actor,
-    now: datetime,
-    detail: dict[str, str],
-) -> None:
-    party = (
-        {"user": user_principal(number)}
-        if kind is PrincipalKind.USER
-        else {"service_account": service_account_principal(number)}
-    )
-    record(session, by.did(action, now, project=project.path, detail=detail, **party))

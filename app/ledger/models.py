@@ -1,25 +1,50 @@
-"""The table of the ledger; its columns carry the names that ``countersign audit list`` shows."""
+"""The tables of the ledger; the columns of an event carry the names that ``countersign audit list`` shows."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index
+from sqlalchemy import JSON, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
+
+_ORDER = ("at", "writer", "seq")
+
+
+def _search(*names: str, where: str | None = None) -> Index:
+    """Serves these columns, the newest first; rows without them cost nothing."""
+    present = text(where or " AND ".join(f'"{name}" IS NOT NULL' for name in names))
+    return Index(
+        f"ix_audit_events_{'_'.join(names)}",
+        *names,
+        *_ORDER,
+        sqlite_where=present,
+        postgresql_where=present,
+    )
+
+
+class LedgerWriter(Base):
+    """Whoever appends to one chain: a database connection, for an hour at most."""
+
+    __tablename__ = "ledger_writers"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    started_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class AuditRow(Base):
     __tablename__ = "audit_events"
     __table_args__ = (
-        *(
-            Index(f"ix_audit_events_{name}", name, "id")
-            for name in ("actor", "user", "service_account", "project", "run", "jti", "at")
-        ),
-        {"sqlite_autoincrement": True},
+        Index("ix_audit_events_at", *_ORDER),
+        *(_search(name) for name in ("user", "service_account", "project", "run", "jti")),
+        _search("service_account", "user"),
+        Index("ix_audit_events_action", "action", *_ORDER),
+        _search("outcome", where="outcome <> 'success'"),  # nearly all succeed: for those `at` serves
     )
 
-    id: Mapped[int] = mapped_column(primary_key=True)
+    writer: Mapped[int] = mapped_column(ForeignKey("ledger_writers.id"), primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     at: Mapped[datetime]
     action: Mapped[str]
     outcome: Mapped[str]
@@ -32,3 +57,28 @@ class AuditRow(Base):
     kid: Mapped[str | None]
     request_id: Mapped[str | None]
     detail: Mapped[dict[str, Any]]
+    hash: Mapped[str]
+
+
+class LedgerCheckpoint(Base):
+    """A signature over where every chain stood; numbered from 1 without gaps, chained itself."""
+
+    __tablename__ = "ledger_checkpoints"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(index=True)
+    previous: Mapped[str | None]
+    pruned: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    hash: Mapped[str]
+    signature: Mapped[str]
+
+
+class LedgerHead(Base):
+    """The last row of a chain that had advanced when the checkpoint was made."""
+
+    __tablename__ = "ledger_heads"
+
+    writer: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    seq: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    hash: Mapped[str]
+    checkpoint: Mapped[int] = mapped_column(ForeignKey("ledger_checkpoints.id"), index=True)

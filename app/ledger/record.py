@@ -9,6 +9,7 @@ from sqlalchemy import Connection, insert
 from sqlalchemy.orm import Session
 
 from app.ledger.actions import AuditAction, Outcome
+from app.ledger.chain import append
 from app.ledger.models import AuditRow
 
 
@@ -47,4 +48,11 @@ _INSERT = insert(AuditRow.__table__)  # type: ignore[arg-type]  # declared as wh
 
 def record(connection: Connection | Session, *events: AuditEvent) -> None:
     """Adds the events to the transaction; they are durable when it commits, or never happened."""
-    connection.execute(_INSERT, [vars(event) for event in events])
+    if isinstance(connection, Session):
+        connection.flush()
+        connection = connection.connection()
+    connection.execute(_INSERT, append(connection, map(_columns, events)))
+
+
+def _columns(event: AuditEvent) -> dict[str, Any]:
+    return vars(event) | {"action": event.action.value, "outcome": event.outcome.value}

@@ -9,6 +9,9 @@ OPENID_CONFIGURATION = "/.well-known/openid-configuration"
 OAUTH_AUTHORIZATION_SERVER = "/.well-known/oauth-authorization-server"
 JWKS = "/.well-known/jwks.json"
 TOKEN = "/oauth/token"  # noqa: S105 - a path
+INTROSPECT = "/oauth/introspect"
+REVOKE = "/oauth/revoke"
+_AUTH_METHODS = ["client_secret_basic", "client_secret_post"]
 
 
 def provider_metadata(issuer: str, algorithms: Iterable[str], scopes: Iterable[str]) -> dict[str, Any]:
@@ -19,7 +22,11 @@ def provider_metadata(issuer: str, algorithms: Iterable[str], scopes: Iterable[s
         "issuer": issuer,
         "jwks_uri": issuer + JWKS,
         "token_endpoint": issuer + TOKEN,
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "token_endpoint_auth_methods_supported": _AUTH_METHODS,
+        "introspection_endpoint": issuer + INTROSPECT,
+        "introspection_endpoint_auth_methods_supported": _AUTH_METHODS,
+        "revocation_endpoint": issuer + REVOKE,
+        "revocation_endpoint_auth_methods_supported": _AUTH_METHODS,
         "grant_types_supported": ["client_credentials"],
         "response_types_supported": ["id_token"],
         "subject_types_supported": ["public"],

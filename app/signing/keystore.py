@@ -6,7 +6,6 @@ committed, and only then it gets its name: what a crash leaves in between is tol
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from app.durable import sync_directory, write_durably
 from app.errors import InvalidInput
 from app.secret import Secret
 
@@ -90,26 +90,3 @@ class FileKeystore:
 
     def _path(self, kid: str) -> Path:
         return self._directory / f"{kid}.pem"
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Writes a 0600 file beside its place, then renames it there; synced, name and content."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")  # 0600 by contract
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).rename(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
-
-
-def sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

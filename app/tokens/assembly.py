@@ -15,6 +15,7 @@ from app.protocol.principals import client_id, service_account_principal, user_p
 from app.protocol.scopes import composite_scope
 from app.secret import Secret
 from app.signing.signer import Signer
+from app.tokens.audiences import Rendering
 from app.tokens.commit import Commit, Conditions
 from app.tokens.grants import AccessGrant
 
@@ -56,6 +57,7 @@ class Parties:
             user=self.user,
             service_account=self.service_account,
             delegation=self.delegation,
+            run=self.run,
             client_secret=self.client_secret,
             kid=kid,
         )
@@ -88,10 +90,10 @@ class Assembler:
     now: datetime
 
     def access_token(self, grant: AccessGrant, life: timedelta) -> Signed:
-        """RFC 9068 in the composite rendering: ``sub`` is the account, the human stands in ``scope``."""
+        """RFC 9068, in the rendering that the audience asks for; the other claims are the same in both."""
         pair = grant.composite
         scope = composite_scope(grant.scopes, pair.user_id) if pair else " ".join(grant.scopes)
-        claims = {
+        claims: dict[str, Any] = {
             "client_id": client_id(grant.account.id),
             "scope": scope,
             "service_account_id": str(grant.account.id),
@@ -115,9 +117,9 @@ class Assembler:
             project=grant.project,
             run=grant.run_id,
         )
-        subject = service_account_principal(grant.account.id)
         expires_at = self._expiry(life, parties)
-        claims = self._registered(subject, grant.audience, expires_at) | claims
+        subject, act = _rendered(grant)
+        claims = self._registered(subject, grant.audience, expires_at) | act | claims
         return self._sign(_Kind.ACCESS, claims, parties, expires_at, {"scope": scope})
 
     def id_token(self, grant: IdTokenGrant) -> Signed:
@@ -186,3 +188,13 @@ class Assembler:
             used_client_secret=parties.used_client_secret,
         )
         return Signed(self.signer.sign(token_type, claims), claims, commit)
+
+
+def _rendered(grant: AccessGrant) -> tuple[str, dict[str, Any]]:
+    """``sub``, and ``act`` where there is one: the account with the human in ``scope`` alone, or, delegated,
+    the human with the account as the actor (RFC 8693 §4.1). Who acts for nobody is always ``sub``.
+    """
+    account = service_account_principal(grant.account.id)
+    if grant.composite is None or grant.rendering is Rendering.COMPOSITE:
+        return account, {}
+    return user_principal(grant.composite.user_id), {"act": {"sub": account}}

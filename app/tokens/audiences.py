@@ -1,6 +1,7 @@
 """Audiences: two kinds that never mix. ``api`` takes access tokens, ``verifier`` takes ID tokens."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -10,13 +11,13 @@ from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, InvalidInput, NotFound
-from app.identity.models import Project
+from app.identity.models import Project, ServiceAccount
 from app.ledger.actions import AuditAction
 from app.ledger.record import Actor, record
 from app.protocol.claims import check_audience
-from app.protocol.principals import parse_client_id
+from app.protocol.principals import parse_client_id, service_account_principal
 from app.signing.signer import Signer
-from app.tokens.models import Audience, AudienceProject
+from app.tokens.models import Audience, AudienceIntrospector, AudienceProject
 
 Openness = Literal["open", "registered"]
 
@@ -24,6 +25,19 @@ Openness = Literal["open", "registered"]
 class AudienceKind(StrEnum):
     VERIFIER = "verifier"
     API = "api"
+
+
+class Rendering(StrEnum):
+    """Who an access token for an api audience names first: the service account, or the human."""
+
+    COMPOSITE = "composite"
+    DELEGATED = "delegated"
+
+
+@dataclass(frozen=True)
+class ApiAudience:
+    uri: str
+    rendering: Rendering
 
 
 def api_of(issuer: str) -> str:
@@ -48,20 +62,50 @@ def register(
     algorithm: str,
     projects: Sequence[Project],
     *,
+    rendering: Rendering = Rendering.COMPOSITE,
+    introspectors: Sequence[ServiceAccount] = (),
     by: Actor,
     now: datetime,
 ) -> Audience:
+    """``introspectors`` alone may ask about tokens for it (RFC 7662 §2.1)."""
     _check_registration(issuer, uri, kind, algorithm, projects)
+    _check_api_options(kind, rendering, introspectors)
     if session.scalar(select(Audience.id).where(Audience.canonical == canonical(uri))) is not None:
         raise Conflict("uri: this audience is registered already")
     audience = Audience(
-        uri=uri, canonical=canonical(uri), kind=kind.value, algorithm=algorithm, created_at=now
+        uri=uri,
+        canonical=canonical(uri),
+        kind=kind.value,
+        algorithm=algorithm,
+        rendering=rendering.value,
+        created_at=now,
     )
     session.add(audience)
     session.flush()
     session.add_all(AudienceProject(audience_id=audience.id, project_id=project.id) for project in projects)
-    record(session, by.did(AuditAction.AUDIENCE_ADD, now, detail={"uri": uri, "kind": kind.value}))
+    session.add_all(
+        AudienceIntrospector(audience_id=audience.id, service_account_id=account.id)
+        for account in introspectors
+    )
+    detail = {
+        "uri": uri,
+        "kind": kind.value,
+        "rendering": rendering.value,
+        "introspectors": [service_account_principal(account.id) for account in introspectors],
+    }
+    record(session, by.did(AuditAction.AUDIENCE_ADD, now, detail=detail))
     return audience
+
+
+def introspectors(session: Session) -> dict[int, list[str]]:
+    """Names of the accounts that may ask, by the audience's number."""
+    found: dict[int, list[str]] = {}
+    query = select(AudienceIntrospector.audience_id, ServiceAccount.name).join(
+        ServiceAccount, ServiceAccount.id == AudienceIntrospector.service_account_id
+    )
+    for audience_id, name in session.execute(query.order_by(ServiceAccount.name)):
+        found.setdefault(audience_id, []).append(name)
+    return found
 
 
 def remove(session: Session, uri: str, *, by: Actor, now: datetime) -> Audience:
@@ -73,14 +117,15 @@ def remove(session: Session, uri: str, *, by: Actor, now: datetime) -> Audience:
     return audience
 
 
-def find_api(connection: Connection, issuer: str, resource: str) -> str | None:
-    """The registered text of an api audience, or ``None`` (RFC 8707 §2)."""
+def find_api(connection: Connection, issuer: str, resource: str) -> ApiAudience | None:
+    """An api audience in its registered spelling, or ``None`` (RFC 8707 §2)."""
     if canonical(resource) == canonical(api_of(issuer)):
-        return api_of(issuer)
-    query = select(Audience.uri).where(
+        return ApiAudience(api_of(issuer), Rendering.COMPOSITE)
+    query = select(Audience.uri, Audience.rendering).where(
         Audience.canonical == canonical(resource), Audience.kind == AudienceKind.API.value
     )
-    return connection.execute(query).scalar_one_or_none()
+    row = connection.execute(query).one_or_none()
+    return row and ApiAudience(row.uri, Rendering(row.rendering))
 
 
 def refuse_verifier(
@@ -122,3 +167,15 @@ def _check_registration(
         raise InvalidInput(f"alg: this version signs {Signer.alg} alone")
     if kind is AudienceKind.API and (projects or not urlsplit(uri).scheme):
         raise InvalidInput("uri: an api audience is an absolute URI and is not bound to projects")
+
+
+def _check_api_options(
+    kind: AudienceKind, rendering: Rendering, introspectors: Sequence[ServiceAccount]
+) -> None:
+    if kind is not AudienceKind.API and (rendering is not Rendering.COMPOSITE or introspectors):
+        raise InvalidInput("rendering, introspect: only an api audience has them; use --kind api")
+    if enforced := [account.name for account in introspectors if account.is_composite]:
+        raise InvalidInput(
+            f"introspect: {', '.join(enforced)} can do nothing alone; "
+            "give the resource server an account created with --not-composite"
+        )

@@ -1,4 +1,4 @@
-"""The one Authlib adapter: its server and one grant class per grant type, calling our mint.
+"""The one Authlib adapter: its server, one grant class per grant type and two endpoints, calling our own.
 
 Authlib parses the request and chooses the grant; client secrets, scopes and tokens are ours. Its own
 descriptions repeat what was sent and its DEBUG log shows whole tokens, so neither is used.
@@ -16,6 +16,7 @@ from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.integrations.flask_oauth2.requests import FlaskOAuth2Request
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import OAuth2Request
+from authlib.oauth2.rfc6749.endpoint import Endpoint
 from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 from flask import Request
@@ -24,17 +25,21 @@ from sqlalchemy import Connection
 from werkzeug.datastructures import Authorization, MultiDict
 
 from app.identity.credentials import Client, authenticate_client
+from app.ledger.actions import AuditAction
 from app.ledger.record import Actor, AuditEvent, record
 from app.protocol.oauth_errors import OAuthError
 from app.protocol.principals import parse_client_id, service_account_principal
 from app.secret import Secret
 from app.tokens.grants import AccessGrant, Account, GrantRefused, decide
+from app.tokens.introspection import Introspection
 from app.tokens.mint import Mint
+from app.tokens.revocation import Revocation
 from app.tokens.strangers import Stranger, Strangers
 
 logging.getLogger("authlib").setLevel(logging.WARNING)
 
 _FORM = "application/x-www-form-urlencoded"
+_JSON = [("Content-Type", "application/json"), ("Cache-Control", "no-store"), ("Pragma", "no-cache")]
 
 
 class TokenError(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
@@ -67,12 +72,22 @@ class _TokenRequest(FlaskOAuth2Request):  # type: ignore[misc]  # Authlib has no
 class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
     """Authlib's server over our mint. ``request_id`` tells the request that is being answered."""
 
-    def __init__(self, mint: Mint, request_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        mint: Mint,
+        introspection: Introspection,
+        revocation: Revocation,
+        request_id: Callable[[], str],
+    ) -> None:
         super().__init__()
         self.mint = mint
+        self.introspection = introspection
+        self.revocation = revocation
         self.request_id = request_id
         self._strangers = Strangers()
         self.register_grant(ClientCredentials)
+        self.register_endpoint(Introspect)
+        self.register_endpoint(Revoke)
 
     def create_oauth2_request(self, request: object) -> OAuth2Request:  # noqa: ARG002 - Authlib's signature
         """At the issuer's host and by https, whatever the request says: TLS ends at the proxy in front,
@@ -82,7 +97,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
         return _TokenRequest(Request(flask_request.environ | address))
 
     def get_token_grant(self, request: OAuth2Request) -> BaseGrant:
-        check_form(request)
+        check_form(request, "grant_type")
         try:
             return super().get_token_grant(request)
         except OAuth2Error:
@@ -91,6 +106,21 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
             ) from None
 
     def create_token_response(self, request: OAuth2Request | None = None) -> Any:
+        return self._answered(AuditAction.ACCESS_TOKEN_ISSUE, request, self._grant)
+
+    def create_endpoint_response(self, name: str, request: OAuth2Request | None = None) -> Any:
+        [endpoint] = self._endpoints[name]
+        return self._answered(endpoint.ACTION, request, endpoint)
+
+    def _grant(self, request: OAuth2Request) -> "Answer":
+        grant = self.get_token_grant(request)
+        grant.validate_token_request()
+        answer: Answer = grant.create_token_response()
+        return answer
+
+    def _answered(
+        self, action: AuditAction, request: OAuth2Request | None, answer: Callable[[OAuth2Request], "Answer"]
+    ) -> Any:
         """Authlib's walk, with one door for refusals: each is in the ledger before it is answered."""
         request = self.create_oauth2_request(request)
         now = self.mint.clock()
@@ -98,11 +128,9 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
             *(each.told(now, repeated=count) for each, count in self._strangers.repeated(now).items())
         )
         try:
-            grant = self.get_token_grant(request)
-            grant.validate_token_request()
-            return self.handle_response(*grant.create_token_response())
+            return self.handle_response(*answer(request))
         except TokenError as error:
-            self._record_stranger(request, error)
+            self._record_stranger(action, request, error)
             return self.handle_error_response(request, error)
 
     def get_error_uri(self, request: OAuth2Request | None, error: OAuth2Error) -> None:
@@ -121,11 +149,15 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
             OAuthError.INVALID_CLIENT, "unknown client, wrong or dead secret, or disabled account"
         )
 
-    def _record_stranger(self, request: OAuth2Request, error: TokenError) -> None:
+    def actor(self, client: Client) -> Actor:
+        return Actor(name=service_account_principal(client.id), request_id=self.request_id())
+
+    def _record_stranger(self, action: AuditAction, request: OAuth2Request, error: TokenError) -> None:
         if error.cause is None:
             return
         claimed, _ = _claimed_credentials(request)
-        stranger = Stranger(error.error, error.cause, claimed if parse_client_id(claimed) else "malformed")
+        client_id = claimed if parse_client_id(claimed) else "malformed"
+        stranger = Stranger(error.error, error.cause, client_id, action)
         now = self.mint.clock()
         if self._strangers.is_news(stranger, now):
             self._record(stranger.told(now, self.request_id()))
@@ -147,7 +179,7 @@ class ClientCredentials(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  #
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         mint: Mint = self.server.mint
         client: Client = self.request.client
-        actor = Actor(name=service_account_principal(client.id), request_id=self.server.request_id())
+        actor = self.server.actor(client)
         try:
             signed = mint.access_token(lambda connection, now: self._decide(client, connection, now), actor)
         except GrantRefused as refusal:
@@ -167,14 +199,53 @@ class ClientCredentials(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  #
         return replace(grant, client_secret_id=client.client_secret_id, note_secret_use=client.use_is_due)
 
 
-def check_form(request: OAuth2Request) -> None:
+class Introspect(Endpoint):  # type: ignore[misc]  # Authlib has no types
+    """RFC 7662. A ``token_type_hint`` is ignored, as §2.1 allows: there is one kind."""
+
+    ENDPOINT_NAME = "introspection"
+    ACTION = AuditAction.ACCESS_TOKEN_INTROSPECT
+
+    def create_endpoint_response(self, request: OAuth2Request) -> "Answer":
+        check_form(request, "token")
+        server: TokenServer = self.server
+        client, database, now = server.authenticate(request), server.mint.database, server.mint.clock()
+        with database.reading_connection() as connection:
+            finding = server.introspection.asked_by(connection, client.id, request.form["token"], now)
+        if finding.cause is not None:
+            with database.writing_connection() as connection:
+                record(connection, finding.denial(server.actor(client), now))
+        return 200, finding.answer, _JSON
+
+
+class Revoke(Endpoint):  # type: ignore[misc]  # Authlib has no types
+    """RFC 7009. A ``token_type_hint`` is ignored, as §2.1 allows."""
+
+    ENDPOINT_NAME = "revocation"
+    ACTION = AuditAction.ACCESS_TOKEN_REVOKE
+
+    def create_endpoint_response(self, request: OAuth2Request) -> "Answer":
+        check_form(request, "token")
+        server: TokenServer = self.server
+        client = server.authenticate(request)
+        try:
+            server.revocation.revoke(client.id, request.form["token"], server.actor(client))
+        except GrantRefused as refusal:
+            raise TokenError(refusal.error, cause=None) from None
+        return 200, {}, _JSON
+
+
+Answer = tuple[int, dict[str, Any], list[tuple[str, str]]]
+"""Status, JSON body and headers, in Authlib's order."""
+
+
+def check_form(request: OAuth2Request, needed: str) -> None:
     """A form body alone, each parameter once; only ``resource`` may repeat (RFC 6749 §3.2, RFC 8707 §2)."""
     form = request.form
     content_type = (request.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
     faults = {
         "not a form": content_type != _FORM,
         "parameters in the query": bool(request.args),
-        "no grant type": "grant_type" not in form,
+        f"no {needed.replace('_', ' ')}": needed not in form,
         "a repeated parameter": any(len(each) > 1 for name, each in form.lists() if name != "resource"),
         "a NUL character": any("\0" in value for values in form.listvalues() for value in values),
     }

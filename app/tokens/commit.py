@@ -24,7 +24,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from app.errors import Overtaken
+from app.identity import cut_offs
 from app.identity.credentials import note_use
+from app.identity.cut_offs import CutOffKind
 from app.identity.models import ClientSecret, Delegation, Principal
 from app.ledger.record import AuditEvent, record
 from app.signing.models import KeyState, SigningKey
@@ -33,11 +35,12 @@ from app.tokens.models import IssuedToken
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What must still be alive; whatever is ``None`` plays no part."""
+    """What must still be alive and not cut off since; whatever is ``None`` plays no part."""
 
     user: int | None = None
     service_account: int | None = None
     delegation: int | None = None
+    run: int | None = None
     client_secret: int | None = None
     kid: str
 
@@ -106,19 +109,35 @@ def commit(connection: Connection, proposed: Commit) -> None:
 def _check(connection: Connection, conditions: Conditions, at: datetime) -> None:
     wanted = {name: value for name, value in vars(conditions).items() if value is not None}
     values = wanted | {"at": at}
-    if connection.execute(_all_alive(tuple(wanted)), values).first() is None:
-        alive = {name: connection.execute(_all_alive((name,)), values).first() for name in wanted}
-        dead = [name for name, row in alive.items() if row is None]
-        raise Overtaken(f"no longer valid: {', '.join(dead)}")
+    alive = tuple(name for name in wanted if name in _ALIVE)
+    lineage = tuple(name for name in wanted if name in _CUT_OFF_KINDS)
+    all_alive = connection.execute(_all_alive(alive), values).first() is not None
+    cut_off = bool(lineage) and connection.execute(_cut_off(lineage), values).first() is not None
+    if cut_off or not all_alive:
+        dead = [name for name in alive if connection.execute(_all_alive((name,)), values).first() is None]
+        raise Overtaken(f"no longer valid: {', '.join([*dead, *(['cut_off'] if cut_off else [])])}")
 
 
 @cache
 def _all_alive(names: tuple[str, ...]) -> Select[int]:
     """One row if all are alive. Where writers run side by side (PostgreSQL), the rows are held until the
-    commit: whoever would disable or revoke one of them waits, and is then told of a token that was there.
+    commit: whoever would disable, revoke or kill one of them waits, and is then told of a token that was
+    there.
     """
     first, *others = (_ALIVE[name] for name in names)
     query = select(literal_column("1", Integer)).select_from(first[0])
     for table, _ in others:
         query = query.join(table, true())
     return query.where(first[1], *(alive for _, alive in others)).with_for_update(read=True)
+
+
+_CUT_OFF_KINDS = frozenset(kind.value for kind in CutOffKind)
+
+
+@cache
+def _cut_off(names: tuple[str, ...]) -> Select[int]:
+    """A row if any is cut off; a run is told dead by this alone. A statement of its own, after the rows are
+    held: one that has waited for a kill would not see what that wrote beside them.
+    """
+    targets: cut_offs.Targets = {CutOffKind(name): bindparam(name) for name in names}
+    return select(literal_column("1", Integer)).where(cut_offs.hits(targets, bindparam("at")))

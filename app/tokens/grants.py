@@ -16,7 +16,7 @@ from app.identity.permissions import SCOPES
 from app.identity.policy import Conjunct, Question
 from app.protocol.oauth_errors import OAuthError
 from app.protocol.scopes import RequestedScope, ScopeError, composite_scope, parse_scope
-from app.tokens.audiences import api_of, find_api
+from app.tokens.audiences import ApiAudience, Rendering, api_of, find_api
 
 
 class GrantRefused(Refusal):
@@ -54,6 +54,7 @@ class AccessGrant:
     composite: Composite | None
     scopes: tuple[str, ...]
     audience: str
+    rendering: Rendering
     client_secret_id: int | None = None
     note_secret_use: bool = False
     project: str | None = None
@@ -73,12 +74,12 @@ def decide(
     requested = _parse(account, scope)
     audience = _audience(connection, account, requested, issuer, resources)
     if not account.is_composite:
-        return AccessGrant(account, None, requested.names, audience)
+        return AccessGrant(account, None, requested.names, audience.uri, audience.rendering)
     facts = load(connection, user_id=requested.user_id, service_account_id=account.id)
     found = pair(facts, Question(None, requested.names), now)
     if isinstance(found, Conjunct):
         raise _refused(account, requested, f"{found.name}: {found.reason}")
-    return AccessGrant(account, found, requested.names, audience)
+    return AccessGrant(account, found, requested.names, audience.uri, audience.rendering)
 
 
 def for_run(
@@ -95,7 +96,15 @@ def for_run(
     account = Account(composite.service_account_id, composite.service_account, is_composite=True)
     requested = _parse(account, composite_scope(scopes, composite.user_id))
     audience = _audience(connection, account, requested, issuer, [resource] if resource else [])
-    return AccessGrant(account, composite, requested.names, audience, project=project, run_id=run_id)
+    return AccessGrant(
+        account,
+        composite,
+        requested.names,
+        audience.uri,
+        audience.rendering,
+        project=project,
+        run_id=run_id,
+    )
 
 
 def _parse(account: Account, scope: str) -> RequestedScope:
@@ -114,9 +123,9 @@ def _parse(account: Account, scope: str) -> RequestedScope:
 
 def _audience(
     connection: Connection, account: Account, requested: RequestedScope, issuer: str, resources: Sequence[str]
-) -> str:
+) -> ApiAudience:
     if not resources:
-        return api_of(issuer)
+        return ApiAudience(api_of(issuer), Rendering.COMPOSITE)
     found = find_api(connection, issuer, resources[0]) if len(resources) == 1 else None
     if found is None:
         cause = "resource: not a registered api audience" if len(resources) == 1 else "more than one resource"

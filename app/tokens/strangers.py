@@ -19,12 +19,15 @@ class Stranger:
     error: str
     cause: str
     client_id: str
+    asked: AuditAction = AuditAction.ACCESS_TOKEN_ISSUE
+    """What the request was for."""
 
     def told(self, now: datetime, request_id: str | None = None, **more: object) -> AuditEvent:
         failed_to_prove = self.error == OAuthError.INVALID_CLIENT.code
-        action = AuditAction.CLIENT_AUTHENTICATE if failed_to_prove else AuditAction.ACCESS_TOKEN_ISSUE
+        action = AuditAction.CLIENT_AUTHENTICATE if failed_to_prove else self.asked
         by = Actor(name="anonymous", request_id=request_id)
-        return by.did(action, now, outcome=Outcome.DENIED, detail=vars(self) | more)
+        told = {"error": self.error, "cause": self.cause, "client_id": self.client_id}
+        return by.did(action, now, outcome=Outcome.DENIED, detail=told | more)
 
 
 class Strangers:

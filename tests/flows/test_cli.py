@@ -90,6 +90,9 @@ EVENT = {
     "kid": Maybe(str),
     "request_id": Maybe(str),
     "detail": dict,
+    "writer": int,
+    "seq": int,
+    "hash": re.compile("[0-9a-f]{64}"),
 }
 KEY = {
     "kid": re.compile(r"[\w-]{43}"),
@@ -210,7 +213,7 @@ def test_every_command_takes_json(path):
     assert any("--json" in option.opts for option in LEAVES[path].params)
 
 
-LISTS = [path for path in LEAVES if path[-1] == "list" and path[0] not in {"keys", "audit"}]
+LISTS = [path for path in LEAVES if path[-1] == "list" and path[0] not in {"keys", "audit", "member"}]
 
 
 @pytest.mark.parametrize("path", LISTS, ids=" ".join)
@@ -352,7 +355,8 @@ def ledger(tmp_path_factory):
 
 def test_the_ledger_lists_the_newest_first(ledger):
     events = ledger.events("--limit", "1000")
-    assert [event["id"] for event in events] == sorted((event["id"] for event in events), reverse=True)
+    places = [(event["at"], event["writer"], event["seq"]) for event in events]
+    assert places == sorted(places, reverse=True)
     assert events[0]["outcome"] == "denied"
     assert ledger.events("--limit", "3") == events[:3]
     assert events[0]["actor"].startswith("operator:")
@@ -409,12 +413,14 @@ def test_an_export_for_spreadsheets_has_the_same_columns_and_no_formula(ledger):
 @pytest.mark.parametrize("jti", ["-0Zp", "=1+1", "+1", "@SUM(A1)"])
 def test_a_cell_that_looks_like_a_formula_is_quoted_for_spreadsheets(ledger, jti):
     """A `jti` is base64url, so one in 64 begins with a dash."""
-    names = "at, action, outcome, actor, detail"
     with closing(sqlite3.connect(ledger.database)) as connection, connection:
-        copy = f"INSERT INTO audit_events ({names}, jti) SELECT {names}, ? FROM audit_events LIMIT 1"  # noqa: S608 - ours
-        connection.execute(copy, [jti])
+        connection.execute(
+            "UPDATE audit_events SET jti = ? WHERE (writer, seq) ="
+            " (SELECT writer, seq FROM audit_events WHERE jti IS NOT NULL LIMIT 1)",
+            [jti],
+        )
     rows = list(csv.DictReader(io.StringIO(ledger.cli("audit", "export", "--format", "csv").stdout)))
-    assert rows[-1]["jti"] == f"'{jti}"
+    assert f"'{jti}" in [row["jti"] for row in rows]
 
 
 def test_a_secret_is_shown_once_and_stored_nowhere(ledger):

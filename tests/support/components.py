@@ -22,6 +22,7 @@ from app.factory import create_app
 from app.identity import accounts, credentials, delegations, projects
 from app.ledger.models import AuditRow
 from app.ledger.record import Actor
+from app.ledger.search import NEWEST_FIRST
 from app.secret import Secret
 from app.settings import Settings
 from app.signing.keyring import KeySnapshot
@@ -182,7 +183,7 @@ class World(People):
 
     def events(self, action: str | None = None) -> list[AuditRow]:
         """The ledger, the newest first."""
-        query = select(AuditRow).order_by(AuditRow.id.desc())
+        query = select(AuditRow).order_by(*NEWEST_FIRST)
         with self.components.database.reading() as session:
             return list(session.scalars(query if action is None else query.where(AuditRow.action == action)))
 

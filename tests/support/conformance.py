@@ -24,9 +24,7 @@ NOT_SUPPORTED = {
     ("RFC 6749", "4.1"): "The authorization code grant: there is no authorization endpoint yet.",
     ("RFC 6749", "4.2, 4.3"): "The implicit and password grants, which RFC 9700 forbids.",
     ("RFC 6749", "6"): "Refresh tokens: a client asks again with its own credentials.",
-    ("RFC 7009", "2"): "Revocation by the client.",
-    ("RFC 7662", "2"): "Introspection.",
-    ("RFC 8693", "2"): "Token exchange, and the delegated rendering of an access token.",
+    ("RFC 8693", "2"): "Token exchange; the delegated rendering of an access token is there.",
     ("OIDC Core 1.0", "3"): "Sign-in of users: the ID tokens are those of flows.",
 }
 

@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, Table, inspect, select
 
 import app.flows.models  # noqa: F401 - each fills Base.metadata
+import app.ledger.models  # noqa: F401
 import app.tokens.models  # noqa: F401
 from app.db import Base, Database, head
 from tests.support.components import on_every_database

@@ -1,36 +1,93 @@
-"""What a decision is told: read from the database as it is, roles inherited from the groups above."""
+"""What a decision is told: read from the database as it is, roles inherited, nothing remembered."""
 
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import insert, select
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from app.identity import projects
-from app.identity.facts import Place, load
-from app.identity.models import Group, GroupMember
+from app.identity import members, projects
+from app.identity.facts import Place, group_at, load, project_at
+from app.identity.facts_cache import BOUND, FactsCache, Key
 from app.identity.permissions import Role
-from tests.support.components import NOW, on_every_database
+from tests.support.components import OPERATOR, on_every_database
+from tests.support.effort import count
+
+PLACES = [
+    "acme",
+    "acme/tools",
+    "acme/tools/deep",
+    "acme/tools/deep/web",
+    "other",
+    "other/tools",
+    "other/tools/web",
+    # Neighbours whose names begin alike.
+    "acme/tool",
+    "acme/tool/web",
+    "acme-tools",
+    "acme-tools/web",
+]
 
 
-def read(world, place=None, **who):
-    parties = {"user_id": world.alice, "service_account_id": world.duo} | who
+def read(world, path=None, **who):
     with world.components.database.reading_connection() as connection:
-        return load(connection, **parties, place=place)
+        return load(
+            connection, **({"user_id": world.alice, "service_account_id": world.duo} | who), place=path
+        )
 
 
-def at(world, path):
-    with world.components.database.reading() as session:
-        return Place(path, projects.find_project(session, path).id)
+def place(world, path):
+    with world.components.database.reading_connection() as connection:
+        project = project_at(connection, path)
+        return project if project.exists else group_at(connection, path)
 
 
-def in_group(world, path, role):
-    """Alice's role in a group, which is made if need be."""
+def planted(world):
+    for path in ("acme/tools/deep/web", "other/tools/web", "acme/tool/web", "acme-tools/web"):
+        world.change(projects.create_project, path)
+    return world
+
+
+@pytest.fixture(scope="module")
+def tree(shared_world):
+    return planted(shared_world)
+
+
+def assign(world, given):
+    """Alice has these roles in these places, and no others in any of them."""
     with world.components.database.writing() as session:
-        group = session.scalar(select(Group).where(Group.path == path)) or Group(path=path, created_at=NOW)
-        session.add(group)
-        session.flush()
-        row = {"group_id": group.id, "principal_id": world.alice, "role": role.label}
-        session.execute(insert(GroupMember).values(row))
+        for path in PLACES:
+            where = members.find_place(session, path)
+            by_now = {"by": OPERATOR, "now": world.clock()}
+            held = {
+                each.source for each in members.members_of(session, where) if each.principal_id == world.alice
+            }
+            if path in given:
+                members.add_member(session, where, "user:alice", given[path].label, **by_now)
+            elif path in held:
+                members.remove_member(session, where, "user:alice", **by_now)
+
+
+@settings(max_examples=count(ci=20, proof=500))
+@given(given_roles=st.dictionaries(st.sampled_from(PLACES), st.sampled_from(Role)))
+def test_the_strongest_role_here_or_above_holds(tree, given_roles):
+    assign(tree, given_roles)
+    for path in PLACES:
+        above = [role for where, role in given_roles.items() if f"{path}/".startswith(f"{where}/")]
+        assert read(tree, place(tree, path)).human.role == max(above, default=None), path
+
+
+@on_every_database
+def test_a_role_is_inherited_from_every_group_above(world):
+    web = place(planted(world), "acme/tools/deep/web")
+    assert read(world, web).human.role is None
+    assign(world, {"acme": Role.REPORTER})
+    assert read(world, web).human.role is Role.REPORTER
+    assign(world, {"acme": Role.REPORTER, "acme/tools": Role.OWNER, "acme/tools/deep": Role.GUEST})
+    assert read(world, web).human.role is Role.OWNER
+    assert read(world, web).service_account.role is None
+    assert read(world, place(world, "acme")).human.role is Role.REPORTER
+    assert read(world, place(world, world.project)).human.role is Role.DEVELOPER
 
 
 @pytest.mark.parametrize(
@@ -41,34 +98,38 @@ def test_a_place_inherits_from_the_groups_above_and_a_group_is_its_own(path, gro
     assert Place(*path).groups == groups
 
 
-@on_every_database
-def test_the_strongest_role_here_or_above_holds(world):
-    world.change(projects.create_project, "acme/tools/deep/web")
-    web = at(world, "acme/tools/deep/web")
-    assert read(world, web).human.role is None
-    in_group(world, "acme", Role.REPORTER)
-    assert read(world, web).human.role is Role.REPORTER
-    in_group(world, "acme/tools", Role.OWNER)
-    in_group(world, "acme/tools/deep", Role.GUEST)
-    assert read(world, web).human.role is Role.OWNER
-    assert read(world, web).service_account.role is None
-    assert read(world, Place("acme/tools", None)).human.role is Role.OWNER
-    assert read(world, Place("acme", None)).human.role is Role.REPORTER
-    assert read(world, at(world, world.project)).human.role is Role.DEVELOPER
-
-
-def test_a_role_does_not_reach_a_neighbour_whose_name_begins_alike(world):
-    for path in ("acme-tools/web", "acme/tool/web"):
-        world.change(projects.create_project, path)
-    in_group(world, "acme", Role.GUEST)
-    in_group(world, "acme/to", Role.OWNER)
-    assert read(world, at(world, "acme-tools/web")).human.role is None
-    assert read(world, at(world, "acme/tool/web")).human.role is Role.GUEST
-
-
 def test_a_role_counts_only_where_a_place_is_asked_about(world):
-    assert read(world, at(world, world.project)).human.role is Role.DEVELOPER
+    assert read(world, place(world, "acme/webapp")).human.role is Role.DEVELOPER
     assert read(world).human.role is None
+
+
+@pytest.mark.parametrize(
+    "path", ["acme/none", "", "acme/../acme", "acme/web\0", "x" * 5000, "acme/%", "Acme/webapp"]
+)
+def test_a_path_that_names_nothing_is_a_place_that_does_not_exist(shared_world, path):
+    where = place(shared_world, path)
+    assert not where.exists
+    facts = read(shared_world, where)
+    assert (facts.human.role, facts.service_account.role) == (None, None)
+
+
+def test_a_group_is_not_a_project_nor_a_project_a_group(shared_world):
+    with shared_world.components.database.reading_connection() as connection:
+        assert not project_at(connection, "acme").exists
+        assert not group_at(connection, "acme/webapp").exists
+
+
+def test_a_project_that_was_deleted_since_exists_no_more(world):
+    where = place(world, "acme/webapp")
+    assert read(world, where).place.exists
+    world.change(
+        lambda session, **by_now: projects.delete_project(
+            session, projects.find_project(session, "acme/webapp"), **by_now
+        )
+    )
+    facts = read(world, where)
+    assert facts.place == Place("acme/webapp", where.project_id, exists=False)
+    assert facts.human.role is None
 
 
 def test_a_human_is_a_human_and_an_account_an_account(shared_world):
@@ -86,3 +147,41 @@ def test_the_widest_and_longest_delegation_comes_first(world):
         (world.delegation, None),
         (narrow, ("code.read",)),
     ]
+
+
+KEY = Key(1, 2, "project", "acme/webapp")
+
+
+def test_kept_facts_are_told_again_until_the_bound_and_no_longer(clock):
+    cache, loaded = FactsCache(clock), []
+    for advance in (0, BOUND.total_seconds() - 0.001, 0.001):
+        clock.advance(seconds=advance)
+        cache.get(KEY, lambda: loaded.append(clock.now))
+    assert len(loaded) == 2
+
+
+def test_their_age_counts_from_before_they_were_read(clock):
+    cache, loaded = FactsCache(clock), []
+
+    def slowly():
+        loaded.append(clock.now)
+        clock.advance(seconds=2)
+
+    for _ in range(2):
+        cache.get(KEY, slowly)
+    assert len(loaded) == 2
+
+
+def test_a_clock_that_goes_back_keeps_nothing(clock):
+    cache, loaded = FactsCache(clock), []
+    for advance in (0, -1):
+        clock.advance(seconds=advance)
+        cache.get(KEY, lambda: loaded.append(clock.now))
+    assert len(loaded) == 2
+
+
+def test_what_is_kept_does_not_grow_without_end(clock):
+    cache = FactsCache(clock)
+    for number in range(10_000):
+        cache.get(Key(number, None, "project", "a/b"), lambda: None)
+    assert len(cache._kept) <= 4096

@@ -8,6 +8,7 @@ import pytest
 from app.errors import Conflict, InvalidInput, NotFound
 from app.identity import accounts, credentials, projects
 from app.ledger.models import AuditRow
+from app.ledger.search import ORDER
 from tests.support.components import NOW, OPERATOR
 
 BY_NOW = {"by": OPERATOR, "now": NOW}
@@ -32,7 +33,7 @@ def session(shared_components):
 def told(session):
     return [
         (row.action, row.user, row.service_account, row.project)
-        for row in session.query(AuditRow).order_by(AuditRow.id)
+        for row in session.query(AuditRow).order_by(*ORDER)
         if not row.action.startswith("keys:")
     ]
 

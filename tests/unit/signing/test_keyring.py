@@ -15,6 +15,7 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from app.doctor import all_checks
+from app.ledger.key import FILE_NAME as LEDGER_KEY
 from app.ledger.models import AuditRow
 from app.secret import Secret
 from app.signing.keyring import Keyring
@@ -37,7 +38,12 @@ def rows(components: Components) -> list[SigningKey]:
 
 
 def files(folder: Path) -> list[Path]:
-    return sorted((folder / "keys").iterdir())
+    return signing_keys(folder / "keys")
+
+
+def signing_keys(keys: Path) -> list[Path]:
+    """Every file but the ledger's own key, which lies beside them."""
+    return sorted(file for file in keys.iterdir() if file.name != LEDGER_KEY)
 
 
 @on_every_database
@@ -81,6 +87,7 @@ def test_a_file_is_its_owners_alone_and_encrypted(prepared):
     for file in prepared.keys.iterdir():
         assert file.stat().st_mode & 0o777 == 0o600
         assert file.read_text().startswith("-----BEGIN ENCRYPTED PRIVATE KEY-----\n")
+    for file in signing_keys(prepared.keys):
         assert load_pem_private_key(file.read_bytes(), PASSPHRASE.encode()).key_size == 2048
     assert prepared.keys.stat().st_mode & 0o777 == 0o700
 
@@ -163,7 +170,7 @@ def test_a_start_that_fails_leaves_no_private_key_behind(tmp_path):
         connection.execute(text("DROP TABLE audit_events"))
     with pytest.raises(OperationalError):
         fresh.keyring.ensure_keys(OPERATOR)
-    assert files(tmp_path) == []
+    assert list((tmp_path / "keys").iterdir()) == []
     fresh.database.dispose()
 
 
@@ -238,7 +245,7 @@ class TestThePrivateHalf:
     @staticmethod
     def private_numbers(prepared):
         """Each key's d, p and q, as they would be written in a JWK, in decimal, in hex and in bytes."""
-        for file in prepared.keys.iterdir():
+        for file in signing_keys(prepared.keys):
             numbers = load_pem_private_key(file.read_bytes(), PASSPHRASE.encode()).private_numbers()
             for number in (numbers.d, numbers.p, numbers.q):
                 raw = number.to_bytes((number.bit_length() + 7) // 8, "big")
@@ -247,7 +254,7 @@ class TestThePrivateHalf:
 
 class TestWritingAFile:
     def test_leaves_no_half_written_one(self, tmp_path, prepared):
-        [file, _] = prepared.keys.iterdir()
+        [file, _] = signing_keys(prepared.keys)
         keystore = FileKeystore(prepared.keys, Secret(PASSPHRASE))
         target = FileKeystore(tmp_path / "deep" / "keys", Secret(PASSPHRASE))
         with target.making_keys():

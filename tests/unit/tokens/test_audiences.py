@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from app.errors import Conflict, InvalidInput, NotFound
 from app.identity import projects
 from app.ledger.models import AuditRow
+from app.ledger.search import ORDER
 from app.tokens import audiences
 from app.tokens.audiences import AudienceKind, canonical, refuse_verifier
 from tests.support.components import ISSUER, NOW, OPERATOR
@@ -136,8 +137,13 @@ class TestRegistering:
     def test_the_ledger_tells_of_it_and_of_its_end(self, register, session):
         register("https://a.example")
         audiences.remove(session, "HTTPS://a.example/", by=OPERATOR, now=NOW)
-        told = [(row.action, row.detail) for row in session.query(AuditRow).order_by(AuditRow.id)][-2:]
-        detail = {"uri": "https://a.example", "kind": "api"}
+        told = [(row.action, row.detail) for row in session.query(AuditRow).order_by(*ORDER)][-2:]
+        detail = {
+            "uri": "https://a.example",
+            "kind": "api",
+            "rendering": "composite",
+            "introspectors": [],
+        }
         assert [action for action, _ in told] == ["tokens:audience:add", "tokens:audience:remove"]
         assert told[0][1] == detail
 

@@ -1,0 +1,98 @@
+"""``countersign audience``."""
+
+import click
+from sqlalchemy import select
+
+from app import representation as shapes
+from app.cli.console import Commands, installation, json_option, show, show_all
+from app.identity import accounts, projects
+from app.identity.models import Project
+from app.tokens import audiences
+from app.tokens.models import Audience, AudienceProject
+
+
+@click.group(cls=Commands)
+def audience() -> None:
+    """Audiences: APIs that take access tokens, verifiers that take ID tokens.
+
+    Example: countersign audience add https://api.acme.example --kind api
+    """
+
+
+@audience.command("add")
+@click.argument("uri")
+@click.option("--kind", required=True, type=click.Choice([kind.value for kind in audiences.AudienceKind]))
+@click.option("--alg", default="RS256", show_default=True)
+@click.option("--project", "paths", multiple=True, help="Bind a verifier audience to projects.")
+@click.option(
+    "--rendering",
+    type=click.Choice([rendering.value for rendering in audiences.Rendering]),
+    default=audiences.Rendering.COMPOSITE.value,
+    show_default=True,
+    help="Who is `sub` of an access token: the service account, or (delegated) the human.",
+)
+@click.option("--introspect", "names", multiple=True, metavar="ACCOUNT", help="May ask about its tokens.")
+@json_option
+def add_audience(
+    uri: str,
+    kind: str,
+    alg: str,
+    paths: tuple[str, ...],
+    rendering: str,
+    names: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Register an audience.
+
+    Example: countersign audience add https://api.acme.example --kind api --introspect acme-api
+    """
+    with installation() as here, here.writing() as session:
+        bound = [projects.find_project(session, path) for path in paths]
+        row = audiences.register(
+            session,
+            here.settings.issuer,
+            uri,
+            audiences.AudienceKind(kind),
+            alg,
+            bound,
+            rendering=audiences.Rendering(rendering),
+            introspectors=[accounts.find_service_account(session, name) for name in names],
+            by=here.actor,
+            now=here.now,
+        )
+        shape = shapes.audience(row, list(paths), sorted(names))
+    show(shape, f"{uri} is a registered {kind} audience", as_json=as_json)
+
+
+@audience.command("list")
+@json_option
+def list_audiences(as_json: bool) -> None:
+    """List registered audiences.
+
+    Example: countersign audience list
+    """
+    with installation() as here, here.reading() as session:
+        bound: dict[int, list[str]] = {}
+        query = select(AudienceProject.audience_id, Project.path).join(
+            Project, Project.id == AudienceProject.project_id
+        )
+        for audience_id, path in session.execute(query.order_by(Project.path)):
+            bound.setdefault(audience_id, []).append(path)
+        introspectors = audiences.introspectors(session)
+        found = session.scalars(select(Audience).order_by(Audience.uri))
+        rows = [shapes.audience(row, bound.get(row.id, []), introspectors.get(row.id, [])) for row in found]
+    nothing = "no registered audiences: countersign audience add URI --kind api"
+    show_all(rows, ("uri", "kind", "alg", "rendering", "projects", "introspect"), nothing, as_json=as_json)
+
+
+@audience.command("remove")
+@click.argument("uri")
+@json_option
+def remove_audience(uri: str, as_json: bool) -> None:
+    """Remove a registered audience.
+
+    Example: countersign audience remove https://api.acme.example
+    """
+    with installation() as here, here.writing() as session:
+        audiences.remove(session, uri, by=here.actor, now=here.now)
+    show({"uri": uri, "removed": True}, f"{uri} is not registered any more", as_json=as_json)

@@ -1,0 +1,155 @@
+"""Who is calling: a client by its secret, a human by a personal access token, or an access token of ours.
+
+Every caller is checked against the database at each request; nothing here is remembered.
+"""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from urllib.parse import unquote_plus
+
+from flask import g, request
+from sqlalchemy import Connection, select
+from werkzeug.datastructures import Authorization
+
+from app.endpoints.problems import Problem
+from app.flows.models import Run
+from app.identity import facts, policy
+from app.identity.credentials import (
+    PERSONAL_ACCESS_TOKEN_PREFIX,
+    authenticate_client,
+    authenticate_personal_access_token,
+)
+from app.identity.models import Project
+from app.ledger.actions import AuditAction, Outcome
+from app.ledger.record import Actor, record
+from app.protocol.principals import parse_client_id, service_account_principal, user_principal
+from app.secret import Secret
+from app.tokens.audiences import api_of
+from app.wiring import Components
+
+
+class Proof(Enum):
+    """How a caller has shown who it is."""
+
+    CLIENT_SECRET = auto()
+    PERSONAL_ACCESS_TOKEN = auto()
+    ACCESS_TOKEN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """``scopes`` of ``None``: no token limits it. ``is_admin``: an administrator in person, in full."""
+
+    proof: Proof
+    user_id: int | None = None
+    service_account_id: int | None = None
+    scopes: tuple[str, ...] | None = None
+    delegation_id: int | None = None
+    is_admin: bool = False
+    jti: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The ledger's actor: the agent where there is one, for it is the one that acts."""
+        if self.service_account_id is not None:
+            return service_account_principal(self.service_account_id)
+        assert self.user_id is not None  # noqa: S101 - a caller is somebody
+        return user_principal(self.user_id)
+
+
+def authenticate(components: Components) -> Caller:
+    """The caller of this request; raises ``Problem`` 401 for nobody, and tells the ledger of a failure."""
+    header = request.headers.get("Authorization", "")
+    given = Authorization.from_header(header)
+    if given is None:
+        raise _unauthorized("Authentication is required.")
+    with components.database.reading_connection() as connection:
+        caller = _find(components, connection, given)
+    if caller is None:
+        _record_stranger(components, given)
+        error = 'error="invalid_token"' if given.type == "bearer" else None
+        raise _unauthorized("The credentials are not valid.", error)
+    return caller
+
+
+def _find(components: Components, connection: Connection, given: Authorization) -> Caller | None:
+    if given.type == "basic":
+        return _client(components, connection, given)
+    if given.type != "bearer" or not given.token:
+        return None
+    if given.token.startswith(PERSONAL_ACCESS_TOKEN_PREFIX):
+        return _human(components, connection, Secret(given.token))
+    return _bearer(components, connection, given.token)
+
+
+def _client(components: Components, connection: Connection, given: Authorization) -> Caller | None:
+    """An account whose composite identity is enforced is nobody without a human."""
+    number = parse_client_id(unquote_plus(given.username or ""))
+    secret = Secret(unquote_plus(given.password or ""))
+    client = number and authenticate_client(connection, number, secret, components.clock())
+    if not client or client.is_composite:
+        return None
+    return Caller(Proof.CLIENT_SECRET, service_account_id=client.id)
+
+
+def _human(components: Components, connection: Connection, token: Secret) -> Caller | None:
+    holder = authenticate_personal_access_token(connection, token, components.clock())
+    if holder is None:
+        return None
+    is_admin = holder.is_admin and "api" in holder.scopes
+    return Caller(
+        Proof.PERSONAL_ACCESS_TOKEN, user_id=holder.user_id, scopes=holder.scopes, is_admin=is_admin
+    )
+
+
+def _bearer(components: Components, connection: Connection, text: str) -> Caller | None:
+    """A token for our own API whose parties may still act, by the one decision there is."""
+    now = components.clock()
+    token = components.read_access_token(connection, text)
+    if token is None or token.audience != api_of(components.settings.issuer):
+        return None
+    known = facts.load(
+        connection,
+        user_id=token.user_id,
+        service_account_id=token.service_account_id,
+        place=_place_of(connection, token.run_id),
+    )
+    question = policy.Question(None, token.scopes, token.delegation_id)
+    if not policy.decide(known, question, now).allowed:
+        return None
+    return Caller(
+        Proof.ACCESS_TOKEN,
+        token.user_id,
+        token.service_account_id,
+        token.scopes,
+        token.delegation_id,
+        jti=token.jti,
+    )
+
+
+def _place_of(connection: Connection, run_id: int | None) -> facts.Place | None:
+    """A run's token may live from a delegation for the run's project alone, and acts from there."""
+    query = select(Project.path, Project.id).join(Run, Run.project_id == Project.id).where(Run.id == run_id)
+    row = connection.execute(query).one_or_none() if run_id is not None else None
+    return row and facts.Place(row.path, row.id)
+
+
+def _record_stranger(components: Components, given: Authorization) -> None:
+    client_id = unquote_plus(given.username or "") if given.type == "basic" else ""
+    event = Actor(name="anonymous", request_id=g.request_id).did(
+        AuditAction.CLIENT_AUTHENTICATE,
+        components.clock(),
+        outcome=Outcome.DENIED,
+        detail={
+            "client_id": client_id if parse_client_id(client_id) else None,
+            "cause": "unknown, wrong or dead credential, or one that is not for this API",
+        },
+    )
+    with components.database.writing_connection() as connection:
+        record(connection, event)
+
+
+def _unauthorized(detail: str, error: str | None = None) -> Problem:
+    bearer = 'Bearer realm="countersign"' + (f", {error}" if error else "")
+    challenges = ('Basic realm="countersign", charset="UTF-8"', bearer)
+    return Problem(401, "Unauthorized", detail, [("WWW-Authenticate", each) for each in challenges])

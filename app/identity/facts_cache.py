@@ -1,0 +1,41 @@
+"""Facts kept for a moment, for answers about decisions only.
+
+Nothing that issues, introspects or exchanges comes here: those read the database each time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from app.clock import Clock
+from app.identity.facts import Facts
+
+BOUND = timedelta(seconds=1)
+"""How long, in one process, a decision may still rest on what has been revoked."""
+_MOST = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    user_id: int | None
+    service_account_id: int | None
+    resource_type: str
+    resource_id: str
+
+
+@dataclass
+class FactsCache:
+    clock: Clock
+    bound: timedelta = BOUND
+    _kept: dict[Key, tuple[datetime, Facts]] = field(default_factory=dict)
+
+    def get(self, key: Key, load: Callable[[], Facts]) -> Facts:
+        """Facts no older than the bound. Their age counts from before they are read."""
+        now = self.clock()
+        if (kept := self._kept.get(key)) and kept[0] <= now < kept[0] + self.bound:
+            return kept[1]
+        facts = load()
+        if len(self._kept) >= _MOST:
+            self._kept.clear()
+        self._kept[key] = (now, facts)
+        return facts

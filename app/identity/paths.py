@@ -1,0 +1,59 @@
+"""Paths: projects and groups share one namespace, and a path that a project had is never another's."""
+
+import re
+from datetime import datetime
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from app.errors import Conflict, InvalidInput
+from app.identity.models import BurnedPath, Group, Project
+
+_SEGMENT = r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?"
+_PATH = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*", re.ASCII)
+_LONGEST = 100  # so that a flow's subject stays within what every verifier takes
+_RULE = f"in lower-case letters, digits, dots, dashes and underscores, {_LONGEST} characters at most"
+_LOCK = 0x70617468  # any constant: the advisory lock under which paths change hands on PostgreSQL
+
+
+def is_path(path: str) -> bool:
+    return len(path) <= _LONGEST and _PATH.fullmatch(path) is not None
+
+
+def check_project_path(path: str) -> None:
+    if not is_path(path) or "/" not in path:
+        raise InvalidInput(f"path: write GROUP/PROJECT {_RULE}")
+
+
+def check_group_path(path: str) -> None:
+    if not is_path(path):
+        raise InvalidInput(f"path: write GROUP or GROUP/GROUP {_RULE}")
+
+
+def ancestors(path: str) -> list[str]:
+    """Paths that this one lies in, the outermost first."""
+    segments = path.split("/")
+    return ["/".join(segments[:count]) for count in range(1, len(segments))]
+
+
+def lock(session: Session) -> None:
+    """Until the transaction ends nobody else gives or takes a path; on SQLite writers are alone anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+
+
+def require_free(session: Session, path: str, *, project_id: int | None = None) -> None:
+    """Raises ``Conflict`` unless a group, or this project, may have the path."""
+    if session.scalar(select(Project.id).where(Project.path == path, Project.deleted_at.is_(None))):
+        raise Conflict(f"path: {path} is taken by a project")
+    if session.scalar(select(Group.id).where(Group.path == path)):
+        raise Conflict(f"path: {path} is taken by a group")
+    owner = session.scalar(select(BurnedPath.project_id).where(BurnedPath.path == path))
+    if owner is not None and owner != project_id:
+        raise Conflict(f"path: {path} belonged to another project and is never given again")
+
+
+def burn(session: Session, path: str, project_id: int, now: datetime) -> None:
+    """Trust policies may still name it; the project itself may take it back."""
+    if session.get(BurnedPath, path) is None:
+        session.add(BurnedPath(path=path, project_id=project_id, burned_at=now))

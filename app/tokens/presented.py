@@ -1,0 +1,75 @@
+"""Access tokens of ours that somebody shows: what they say, as long as they are not dead by themselves.
+
+The mint's row tells, not the token: both renderings of a delegation have the same row.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from app.clock import timestamp
+from app.identity import cut_offs
+from app.protocol.claims import ACCESS_TOKEN_TYPE
+from app.signing.reader import Reader
+from app.tokens.aftermath import token_targets
+from app.tokens.models import Audience, AudienceIntrospector, IssuedToken
+
+
+@dataclass(frozen=True, slots=True)
+class PresentedToken:
+    """Whether the parties still may, policy decides: nothing here asks for them."""
+
+    jti: str
+    audience: str
+    scopes: tuple[str, ...]
+    user_id: int | None
+    service_account_id: int | None
+    delegation_id: int | None
+    run_id: int | None
+
+
+_ALIVE = select(
+    IssuedToken.jti,
+    IssuedToken.audience,
+    IssuedToken.scope,
+    IssuedToken.user_id,
+    IssuedToken.service_account_id,
+    IssuedToken.delegation_id,
+    IssuedToken.run_id,
+).where(IssuedToken.kind == "access", ~cut_offs.hits(token_targets(), IssuedToken.issued_at))
+
+
+def read(
+    connection: Connection, reader: Reader, issuer: str, token: str, now: datetime
+) -> PresentedToken | None:
+    """``None`` for whatever is no access token of ours, has expired, or was cut off."""
+    signed = reader.read(token)
+    if signed is None or signed.type != ACCESS_TOKEN_TYPE:
+        return None
+    claims = signed.claims
+    if claims["iss"] != issuer or not claims["nbf"] <= timestamp(now) < claims["exp"]:
+        return None
+    row = connection.execute(_ALIVE.where(IssuedToken.jti == claims["jti"])).one_or_none()
+    if row is None:
+        return None
+    names = (word for word in (row.scope or "").split() if not word.startswith("user:"))
+    return PresentedToken(
+        row.jti,
+        str(row.audience),
+        tuple(names),
+        row.user_id,
+        row.service_account_id,
+        row.delegation_id,
+        row.run_id,
+    )
+
+
+def may_ask_about(connection: Connection, service_account_id: int, audience: str) -> bool:
+    """Whether a resource server may learn of tokens for this audience (RFC 7662 §2.1)."""
+    query = (
+        select(AudienceIntrospector.service_account_id)
+        .join(Audience, Audience.id == AudienceIntrospector.audience_id)
+        .where(Audience.uri == audience, AudienceIntrospector.service_account_id == service_account_id)
+    )
+    return connection.execute(query).first() is not None

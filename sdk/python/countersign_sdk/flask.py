@@ -1,0 +1,37 @@
+"""``@requires``: a Flask view for those alone who may."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec
+
+from flask import Response, g, request
+from flask.typing import ResponseReturnValue
+
+from countersign_sdk.refusals import Refusal, check
+from countersign_sdk.resource_server import ResourceServer
+
+Arguments = ParamSpec("Arguments")
+View = Callable[Arguments, ResponseReturnValue]
+
+
+def requires(
+    server: ResourceServer, action: str | None = None, *, resource: str | None = None
+) -> Callable[[View[Arguments]], View[Arguments]]:
+    """``resource`` is a format string over the view's arguments, such as ``"{project}"``.
+
+    Inside the view ``g.identity`` is who calls, both names of it.
+    """
+
+    def decorate(view: View[Arguments]) -> View[Arguments]:
+        @wraps(view)
+        def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> ResponseReturnValue:
+            where = None if resource is None else resource.format(**kwargs)
+            found = check(server, request.headers.get("Authorization", ""), action, where)
+            if isinstance(found, Refusal):
+                return Response(found.body, found.status, found.headers)
+            g.identity = found
+            return view(*args, **kwargs)
+
+        return guarded
+
+    return decorate
