@@ -10,8 +10,11 @@ from app.identity.models import Delegation, Group, GroupMember, Member, Project,
 from app.identity.policy import Conjunct, Decision
 from app.ledger.models import AuditRow
 from app.protocol.principals import client_id, service_account_principal, user_principal
+from app.signing.algorithms import Algorithm
+from app.signing.fetches import Fetched
 from app.signing.models import SigningKey
 from app.tokens.models import Audience
+from app.tokens.verifiers import EXCLUDES
 
 Shape = dict[str, Any]
 
@@ -82,12 +85,15 @@ def delegation(row: Delegation) -> Shape:
 
 
 def audience(row: Audience, projects: list[str], introspect: list[str]) -> Shape:
-    """``introspect``: names of the accounts that may ask about its tokens."""
+    """``introspect``: names of the accounts that may ask about its tokens; ``excludes``: verifiers that do
+    not take its ``alg``.
+    """
     return {
         "id": row.id,
         "uri": row.uri,
         "kind": row.kind,
         "alg": row.algorithm,
+        "excludes": list(EXCLUDES[Algorithm(row.algorithm)]),
         "rendering": row.rendering,
         "projects": projects,
         "introspect": introspect,
@@ -95,10 +101,14 @@ def audience(row: Audience, projects: list[str], introspect: list[str]) -> Shape
 
 
 def signing_key(row: SigningKey) -> Shape:
-    moments = ("published_at", "activated_at", "retired_at", "removed_at")
-    return {"kid": row.kid, "alg": row.alg, "state": row.state} | {
-        moment: rfc3339(getattr(row, moment)) for moment in moments
-    }
+    """``reason``: why it was revoked; ``destroyed_at``: since when there is no private half."""
+    moments = ("published_at", "activated_at", "retired_at", "removed_at", "revoked_at", "destroyed_at")
+    named = {"kid": row.kid, "alg": row.alg, "state": row.state, "keystore": row.keystore}
+    return named | {moment: rfc3339(getattr(row, moment)) for moment in moments} | {"reason": row.reason}
+
+
+def fetched(each: Fetched) -> Shape:
+    return vars(each) | {"first_at": rfc3339(each.first_at), "last_at": rfc3339(each.last_at)}
 
 
 def run(row: Run) -> Shape:

@@ -13,12 +13,12 @@ from app.clock import Clock
 from app.db import Database
 from app.errors import Overtaken
 from app.ledger.actions import AuditAction, Outcome
-from app.ledger.record import Actor, record
+from app.ledger.record import Actor, AuditEvent, record
 from app.protocol.oauth_errors import OAuthError
 from app.protocol.principals import service_account_principal, user_principal
 from app.signing.keyring import Keyring
 from app.tokens.assembly import Assembler, IdTokenGrant, Signed
-from app.tokens.commit import commit, merged
+from app.tokens.commit import KeyOvertaken, commit, merged
 from app.tokens.grants import AccessGrant, GrantRefused
 
 Decide = Callable[[Connection, datetime], AccessGrant]
@@ -44,30 +44,52 @@ class Mint:
         try:
             with self.database.reading_connection() as connection:
                 grant = decide(connection, now)
-            signed = self._assembler(by, now).access_token(grant, self.access_token_life)
-            self._commit_access(signed, grant)
+            return self._issue_access(grant, by, now)
         except GrantRefused as refusal:
             self._record_refusal(refusal, by, now)
             raise
-        return signed
 
     def for_run(self, grant: AccessGrant, id_grants: Iterable[IdTokenGrant], by: Actor) -> RunTokens:
         """A run's access token and ID tokens: signed, then committed in one transaction, all or none."""
-        assembler = self._assembler(by, self.clock())
-        access = assembler.access_token(grant, self.access_token_life)
-        ids = {each.name: assembler.id_token(each) for each in id_grants}
-        together = merged([access.commit, *(signed.commit for signed in ids.values())])
+        named = list(id_grants)
+        access, *ids = self._issue(
+            by,
+            self.clock(),
+            lambda assembler: [
+                assembler.access_token(grant, self.access_token_life),
+                *(assembler.id_token(each) for each in named),
+            ],
+        )
+        return RunTokens(access, {each.name: signed for each, signed in zip(named, ids, strict=True)})
+
+    def _issue(self, by: Actor, now: datetime, assemble: Callable[[Assembler], list[Signed]]) -> list[Signed]:
+        """Signed, then committed; once more if this process had yet to follow a change of keys."""
+        try:
+            return self._issue_once(by, now, assemble)
+        except KeyOvertaken:
+            self.keyring.refresh()
+            return self._issue_once(by, now, assemble)
+
+    def _issue_once(
+        self, by: Actor, now: datetime, assemble: Callable[[Assembler], list[Signed]]
+    ) -> list[Signed]:
+        signed = assemble(self._assembler(by, now))
         with self.database.writing_connection() as connection:
-            commit(connection, together)
-        return RunTokens(access, ids)
+            commit(connection, merged([each.commit for each in signed]))
+        return signed
 
     def _assembler(self, by: Actor, now: datetime) -> Assembler:
-        return Assembler(issuer=self.issuer, signer=self.keyring.current().active, by=by, now=now)
+        keys = self.keyring.current()
+        return Assembler(issuer=self.issuer, keys=keys, by=by, now=now, announce=self._announce)
 
-    def _commit_access(self, signed: Signed, grant: AccessGrant) -> None:
+    def _announce(self, event: AuditEvent) -> None:
+        with self.database.writing_connection() as connection:
+            record(connection, event)
+
+    def _issue_access(self, grant: AccessGrant, by: Actor, now: datetime) -> Signed:
+        life = self.access_token_life
         try:
-            with self.database.writing_connection() as connection:
-                commit(connection, signed.commit)
+            [signed] = self._issue(by, now, lambda assembler: [assembler.access_token(grant, life)])
         except Overtaken as overtaken:
             raise GrantRefused(
                 OAuthError.INVALID_SCOPE,
@@ -75,6 +97,7 @@ class Mint:
                 service_account_id=grant.account.id,
                 user_id=grant.composite.user_id if grant.composite else None,
             ) from None
+        return signed
 
     def _record_refusal(self, refusal: GrantRefused, by: Actor, now: datetime) -> None:
         account, user = refusal.service_account_id, refusal.user_id
@@ -86,5 +109,4 @@ class Mint:
             user=user and user_principal(user),
             detail={"error": refusal.error.code, "cause": refusal.cause},
         )
-        with self.database.writing_connection() as connection:
-            record(connection, event)
+        self._announce(event)

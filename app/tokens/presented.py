@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 from app.clock import timestamp
 from app.identity import cut_offs
 from app.protocol.claims import ACCESS_TOKEN_TYPE
+from app.signing.models import PUBLISHED, SigningKey
 from app.signing.reader import Reader
 from app.tokens.aftermath import token_targets
 from app.tokens.models import Audience, AudienceIntrospector, IssuedToken
@@ -37,13 +38,17 @@ _ALIVE = select(
     IssuedToken.service_account_id,
     IssuedToken.delegation_id,
     IssuedToken.run_id,
-).where(IssuedToken.kind == "access", ~cut_offs.hits(token_targets(), IssuedToken.issued_at))
+).where(
+    IssuedToken.kind == "access",
+    IssuedToken.kid.in_(select(SigningKey.kid).where(SigningKey.state.in_(PUBLISHED))),
+    ~cut_offs.hits(token_targets(), IssuedToken.issued_at),
+)
 
 
 def read(
     connection: Connection, reader: Reader, issuer: str, token: str, now: datetime
 ) -> PresentedToken | None:
-    """``None`` for whatever is no access token of ours, has expired, or was cut off."""
+    """``None`` for whatever is no access token of ours, has expired, was cut off, or whose key is gone."""
     signed = reader.read(token)
     if signed is None or signed.type != ACCESS_TOKEN_TYPE:
         return None
