@@ -23,6 +23,7 @@ from app.signing.reader import Reader
 from app.tokens import presented
 from app.tokens.mint import Mint
 from app.tokens.presented import PresentedToken
+from app.tokens.strangers import Strangers
 
 if TYPE_CHECKING:
     from app.flows.execution import Executions
@@ -86,6 +87,10 @@ class Components:
     @cached_property
     def secret_key(self) -> Secret:
         return self.settings.secret_key or self._generated("secret-key")
+
+    @cached_property
+    def strangers(self) -> Strangers:
+        return Strangers()
 
     @cached_property
     def mint(self) -> Mint:

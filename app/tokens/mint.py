@@ -40,14 +40,18 @@ class Mint:
 
     def access_token(self, decide: Decide, by: Actor) -> Signed:
         """One access token, durable with its ledger row; ``GrantRefused`` is in the ledger too."""
+        with self.database.connection() as connection:
+            return self.access_token_on(connection, decide, by)
+
+    def access_token_on(self, connection: Connection, decide: Decide, by: Actor) -> Signed:
+        """The same on a connection of ``Database.connection``."""
         now = self.clock()
         try:
-            with self.database.reading_connection() as connection:
-                grant = decide(connection, now)
+            grant = decide(connection, now)
             signed = self._assembler(by, now).access_token(grant, self.access_token_life)
-            self._commit_access(signed, grant)
+            self._commit_access(connection, signed, grant)
         except GrantRefused as refusal:
-            self._record_refusal(refusal, by, now)
+            self._record_refusal(connection, refusal, by, now)
             raise
         return signed
 
@@ -64,9 +68,9 @@ class Mint:
     def _assembler(self, by: Actor, now: datetime) -> Assembler:
         return Assembler(issuer=self.issuer, signer=self.keyring.current().active, by=by, now=now)
 
-    def _commit_access(self, signed: Signed, grant: AccessGrant) -> None:
+    def _commit_access(self, connection: Connection, signed: Signed, grant: AccessGrant) -> None:
         try:
-            with self.database.writing_connection() as connection:
+            with self.database.writing_on(connection):
                 commit(connection, signed.commit)
         except Overtaken as overtaken:
             raise GrantRefused(
@@ -76,7 +80,9 @@ class Mint:
                 user_id=grant.composite.user_id if grant.composite else None,
             ) from None
 
-    def _record_refusal(self, refusal: GrantRefused, by: Actor, now: datetime) -> None:
+    def _record_refusal(
+        self, connection: Connection, refusal: GrantRefused, by: Actor, now: datetime
+    ) -> None:
         account, user = refusal.service_account_id, refusal.user_id
         event = by.did(
             AuditAction.ACCESS_TOKEN_ISSUE,
@@ -86,5 +92,5 @@ class Mint:
             user=user and user_principal(user),
             detail={"error": refusal.error.code, "cause": refusal.cause},
         )
-        with self.database.writing_connection() as connection:
+        with self.database.writing_on(connection):
             record(connection, event)

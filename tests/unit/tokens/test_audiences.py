@@ -142,6 +142,7 @@ class TestRegistering:
             "uri": "https://a.example",
             "kind": "api",
             "rendering": "composite",
+            "projects": [],
             "introspectors": [],
         }
         assert [action for action, _ in told] == ["tokens:audience:add", "tokens:audience:remove"]
