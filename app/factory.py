@@ -19,6 +19,7 @@ from app import log
 from app.clock import Clock, system_clock
 from app.db import IN_A_REQUEST
 from app.endpoints import authzen, health, oauth, problems
+from app.endpoints.api.blueprint import blueprint as api
 from app.endpoints.well_known import WellKnown
 from app.errors import Refusal
 from app.settings import Settings
@@ -53,8 +54,9 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> Flask:
     _add_headers(app, settings)
     health.count_requests(app)
     problems.register(app)
-    app.register_blueprint(oauth.blueprint(components.mint))
+    app.register_blueprint(oauth.blueprint(components))
     app.register_blueprint(authzen.blueprint(components))
+    app.register_blueprint(api(components))
     app.register_blueprint(health.blueprint(components))
     inner = _UnderIssuerPath(app.wsgi_app, urlsplit(settings.issuer).path)
     count = _fetch_counter(settings, components)

@@ -4,9 +4,19 @@ from datetime import datetime
 from typing import Any
 
 from app.clock import rfc3339
-from app.flows.models import Run
+from app.flows.models import ConfigurationVersion, Run
 from app.identity.members import Membership
-from app.identity.models import Delegation, Group, GroupMember, Member, Project, ServiceAccount, User
+from app.identity.models import (
+    ClientSecret,
+    Delegation,
+    Group,
+    GroupMember,
+    Member,
+    PersonalAccessToken,
+    Project,
+    ServiceAccount,
+    User,
+)
 from app.identity.policy import Conjunct, Decision
 from app.ledger.models import AuditRow
 from app.protocol.principals import client_id, service_account_principal, user_principal
@@ -14,6 +24,7 @@ from app.signing.algorithms import Algorithm
 from app.signing.fetches import Fetched
 from app.signing.models import SigningKey
 from app.tokens.models import Audience
+from app.tokens.registrations import Registration
 from app.tokens.verifiers import EXCLUDES
 
 Shape = dict[str, Any]
@@ -42,7 +53,21 @@ def service_account(row: ServiceAccount) -> Shape:
 
 
 def project(row: Project) -> Shape:
-    return {"id": row.id, "path": row.path, "group": row.group.path}
+    return {"id": row.id, "path": row.path, "group": row.group.path, "created_at": rfc3339(row.created_at)}
+
+
+def variable(name: str, value: str) -> Shape:
+    return {"name": name, "value": value}
+
+
+def configuration(row: ConfigurationVersion, path: str) -> Shape:
+    """A version of the project's ``agent-config.yml``, without its text."""
+    said = {"id": row.id, "project": path, "sha256": row.sha256}
+    return said | {"created_by": row.created_by, "created_at": rfc3339(row.created_at)}
+
+
+def configuration_text(row: ConfigurationVersion, path: str) -> Shape:
+    return configuration(row, path) | {"content": row.body.decode()}
 
 
 def group(row: Group) -> Shape:
@@ -79,6 +104,7 @@ def delegation(row: Delegation) -> Shape:
         "service_account_name": row.service_account.name,
         "scopes": row.scopes,
         "project": row.project.path if row.project else None,
+        "granted_by": row.granted_by,
         "expires_at": rfc3339(row.expires_at),
         "revoked_at": rfc3339(row.revoked_at),
     }
@@ -98,6 +124,10 @@ def audience(row: Audience, projects: list[str], introspect: list[str]) -> Shape
         "projects": projects,
         "introspect": introspect,
     }
+
+
+def registration(of: Registration) -> Shape:
+    return audience(of.audience, of.projects, of.introspectors)
 
 
 def signing_key(row: SigningKey) -> Shape:
@@ -142,3 +172,16 @@ def audit_event(row: AuditRow) -> Shape:
 def expiring(id: int, expires_at: datetime | None, **shown_once: str) -> Shape:
     """A credential at its creation: the only time that it is shown."""
     return {"id": id, **shown_once, "expires_at": rfc3339(expires_at)}
+
+
+def personal_access_token(row: PersonalAccessToken) -> Shape:
+    return {"id": row.id, "scopes": row.scopes} | _life(row)
+
+
+def client_secret(row: ClientSecret) -> Shape:
+    return {"id": row.id} | _life(row)
+
+
+def _life(row: PersonalAccessToken | ClientSecret) -> Shape:
+    moments = ("created_at", "expires_at", "revoked_at", "last_used_at")
+    return {moment: rfc3339(getattr(row, moment)) for moment in moments}

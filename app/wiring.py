@@ -27,6 +27,7 @@ from app.tokens import presented
 from app.tokens.aftermath import last_expiry
 from app.tokens.mint import Mint
 from app.tokens.presented import PresentedToken
+from app.tokens.strangers import Strangers
 
 if TYPE_CHECKING:
     from app.flows.execution import Executions
@@ -196,6 +197,10 @@ class Components:
     @cached_property
     def secret_key(self) -> Secret:
         return self.settings.secret_key or self._generated("secret-key")
+
+    @cached_property
+    def strangers(self) -> Strangers:
+        return Strangers()
 
     @cached_property
     def mint(self) -> Mint:

@@ -1,5 +1,7 @@
 """``python -m bench [--quick]`` measures and prints the tables; ``--readme`` quotes the newest ones."""
 
+# Under PROOF=1 the largest installation has ten million rows, which takes ten gigabytes and many minutes.
+
 import argparse
 import sys
 from collections.abc import Iterator
@@ -10,9 +12,13 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import countersign, minting, oidc_provider, results, tables
+from bench import countersign, growth, minting, oidc_provider, results, tables
+from bench.asking import Asking
+from bench.countersign import Parties
 from bench.results import Result
 from bench.rounds import Contestant, Round, alternate
+from tests.support.effort import PROOF
+from tests.support.server import Installation
 from tests.support.tools import ROOT, MissingError
 
 
@@ -26,10 +32,34 @@ class Effort:
     documents: int
     signatures: int
     run_starts: int
+    decisions: int
+    questions: int
+    sizes: tuple[int, ...]
+    """How many tokens and ledger rows there are, in the installations that growth is measured over."""
 
 
-WHOLE = Effort(rounds=7, starts=5, tokens=1000, documents=10_000, signatures=1000, run_starts=50)
-QUICK = Effort(rounds=3, starts=1, tokens=400, documents=2000, signatures=200, run_starts=10)
+WHOLE = Effort(
+    rounds=7,
+    starts=5,
+    tokens=1000,
+    documents=10_000,
+    signatures=1000,
+    run_starts=50,
+    decisions=20_000,
+    questions=500,
+    sizes=(1000, 100_000, 1_000_000, *([10_000_000] if PROOF else [])),
+)
+QUICK = Effort(
+    rounds=3,
+    starts=1,
+    tokens=400,
+    documents=2000,
+    signatures=200,
+    run_starts=10,
+    decisions=2000,
+    questions=200,
+    sizes=(1000, 100_000),
+)
 
 
 def main() -> None:
@@ -63,10 +93,12 @@ def measure(effort: Effort, *, quick: bool) -> Result:
         say("making an installation and starting it")
         installation, parties = countersign.install(folder)
         starts = [countersign.start_cpu_seconds(installation, parties) for _ in range(effort.starts)]
+        grown = _grown(folder, installation, parties, effort)
         served = servers.enter_context(countersign.serving(installation, parties))
         contestants = [
             minting.signatures(effort.signatures),
             minting.runs(installation.environment, parties, effort.run_starts),
+            *Asking.of(installation.environment, parties).contestants(effort.decisions, effort.questions),
             *served.contestants(effort.tokens, effort.documents),
             *peers,
         ]
@@ -75,9 +107,17 @@ def measure(effort: Effort, *, quick: bool) -> Result:
             quick=quick,
             versions=_versions(),
             rounds=list(_followed(alternate(contestants, effort.rounds), effort.rounds)),
+            sizes=effort.sizes,
+            growth=grown,
             start_cpu_seconds=starts,
             resident_bytes=served.web_worker().resident_bytes,
         )
+
+
+def _grown(folder: Path, installation: Installation, parties: Parties, effort: Effort) -> list[Round]:
+    say(f"filling {len(effort.sizes)} installations, the largest with {effort.sizes[-1]:,} rows")
+    contestants = growth.contestants(folder, installation, parties, effort.sizes, effort.questions)
+    return list(_followed(alternate(contestants, effort.rounds), effort.rounds))
 
 
 def _peers(servers: ExitStack, folder: Path, tokens: int) -> list[Contestant]:

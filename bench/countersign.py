@@ -1,9 +1,11 @@
 """Us: an installation made by the command line and served by `countersign serve`, as a user has it."""
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,10 @@ from bench.rounds import Contestant
 from tests.support.server import Installation
 
 ISSUING, DISCOVERY, JWKS = "Countersign, composite token", "Countersign, discovery", "Countersign, JWKS"
+INTROSPECTING, EVALUATING = "Countersign, introspection", "Countersign, AuthZEN evaluation"
+ANSWERING = "Countersign, /healthz: Flask and HTTP alone"
+
+API, PROJECT = "https://api.acme.example", "acme/platform/webapp"
 
 
 class NotDurableError(Exception):
@@ -20,13 +26,21 @@ class NotDurableError(Exception):
 
 
 @dataclass(frozen=True)
-class Parties:
-    """Who asks, and for whom."""
+class Client:
+    """A service account and its secret."""
 
-    service_account: int
+    number: int
+    id: str
+    secret: str
+
+
+@dataclass(frozen=True)
+class Parties:
+    """Who acts, for whom, and who may ask about their tokens for `API`."""
+
     user: int
-    client_id: str
-    client_secret: str
+    agent: Client
+    resource_server: Client
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,9 @@ class Served:
         """The counts are of requests in one round."""
         return [
             Contestant(ISSUING, tokens, self._issue, self.cpu),
+            Contestant(INTROSPECTING, tokens, self._introspect, self.cpu),
+            Contestant(EVALUATING, tokens, self._evaluate, self.cpu),
+            Contestant(ANSWERING, tokens, self._answer, self.cpu),
             Contestant(DISCOVERY, documents, self._discover, self.cpu),
             Contestant(JWKS, documents, self._fetch_keys, self.cpu),
         ]
@@ -57,37 +74,69 @@ class Served:
     def _issue(self, count: int) -> None:
         """Counts the rows afterwards: a token that is not durable would be a cheap one."""
         before = rows(self.installation)
-        request = load.token_request(
-            "/oauth/token",
-            self.parties.client_id,
-            self.parties.client_secret,
-            scope=f"api user:{self.parties.user}",
-        )
-        load.expect_rs256(load.send(self.installation.port, request, count))
+        load.expect_rs256(self._send(self._token_request(), count))
         if rows(self.installation) != [each + count for each in before]:
             raise NotDurableError
 
+    def _introspect(self, count: int) -> None:
+        asking = self.parties.resource_server
+        request = load.post_form("/oauth/introspect", asking.id, asking.secret, token=self._token)
+        load.expect(self._send(request, count), active=True)
+
+    def _evaluate(self, count: int) -> None:
+        """As a resource server asks, with a token in hand."""
+        question = {
+            "subject": {"type": "access_token", "id": self._token},
+            "action": {"name": "code.write"},
+            "resource": {"type": "project", "id": PROJECT},
+        }
+        asking = self.parties.resource_server
+        request = load.post_json("/access/v1/evaluation", asking.id, asking.secret, question)
+        load.expect(self._send(request, count), decision=True)
+
+    @cached_property
+    def _token(self) -> str:
+        token: str = json.loads(self._send(self._token_request(resource=API), 1))["access_token"]
+        return token
+
+    def _token_request(self, **form: str) -> bytes:
+        agent, scope = self.parties.agent, f"api user:{self.parties.user}"
+        return load.token_request("/oauth/token", agent.id, agent.secret, scope=scope, **form)
+
+    def _answer(self, count: int) -> None:
+        self._send(load.get("/healthz"), count)
+
     def _discover(self, count: int) -> None:
-        request = load.get("/.well-known/openid-configuration")
-        load.send(self.installation.port, request, count)
+        self._send(load.get("/.well-known/openid-configuration"), count)
 
     def _fetch_keys(self, count: int) -> None:
-        load.send(self.installation.port, load.get("/.well-known/jwks.json"), count)
+        self._send(load.get("/.well-known/jwks.json"), count)
+
+    def _send(self, request: bytes, count: int) -> bytes:
+        return load.send(self.installation.port, request, count)
 
 
 def install(folder: Path) -> tuple[Installation, Parties]:
-    """alice, duo, its secret, and her delegation to it."""
+    """alice, duo, its secret, and her delegation to it; their project, and an API that may ask of them."""
     installation = Installation(folder)
 
     def run(*words: str) -> Any:
         return installation.run(*words, json=True).data
 
+    def client(*created: str) -> Client:
+        account = run("service-account", "create", *created)
+        secret = run("service-account", "secret", "create", account["name"])
+        return Client(account["id"], secret["client_id"], secret["client_secret"])
+
     run("init")
     user = run("user", "create", "alice", "--email", "alice@example.com")
-    account = run("service-account", "create", "duo")
-    secret = run("service-account", "secret", "create", "duo")
+    parties = Parties(user["id"], client("duo"), client("api", "--not-composite"))
     run("delegation", "grant", "--user", "alice", "--service-account", "duo")
-    return installation, Parties(account["id"], user["id"], secret["client_id"], secret["client_secret"])
+    run("project", "create", PROJECT)
+    run("member", "add", "acme", "user:alice", "--role", "maintainer")
+    run("member", "add", PROJECT, "service_account:duo", "--role", "developer")
+    run("audience", "add", API, "--kind", "api", "--introspect", "api")
+    return installation, parties
 
 
 @contextmanager

@@ -19,13 +19,24 @@ def get(path: str) -> bytes:
 
 def token_request(path: str, client_id: str, client_secret: str, **form: str) -> bytes:
     """A client's request for a token, by `client_secret_basic`."""
-    body = urlencode({"grant_type": "client_credentials", **form})
+    return post_form(path, client_id, client_secret, grant_type="client_credentials", **form)
+
+
+def post_form(path: str, client_id: str, client_secret: str, **form: str) -> bytes:
+    return _post(path, client_id, client_secret, "application/x-www-form-urlencoded", urlencode(form))
+
+
+def post_json(path: str, client_id: str, client_secret: str, body: object) -> bytes:
+    return _post(path, client_id, client_secret, "application/json", json.dumps(body))
+
+
+def _post(path: str, client_id: str, client_secret: str, content_type: str, body: str) -> bytes:
     credentials = b64encode(f"{client_id}:{client_secret}".encode()).decode()
     head = (
         f"POST {path} HTTP/1.1",
         "Host: localhost",
         f"Authorization: Basic {credentials}",
-        "Content-Type: application/x-www-form-urlencoded",
+        f"Content-Type: {content_type}",
         f"Content-Length: {len(body)}",
     )
     return "\r\n".join((*head, "", body)).encode()
@@ -63,6 +74,13 @@ def expect_rs256(body: bytes) -> None:
     header, _, signature = (urlsafe_b64decode(part + "==") for part in token.split("."))
     if json.loads(header)["alg"] != "RS256" or len(signature) != 256:
         raise UnexpectedAnswerError(header.decode())
+
+
+def expect(body: bytes, **members: object) -> None:
+    """That the JSON object says so; raises `UnexpectedAnswerError`."""
+    said = json.loads(body)
+    if any(said.get(name) != value for name, value in members.items()):
+        raise UnexpectedAnswerError(body[:200].decode(errors="replace"))
 
 
 def body_length(head: bytes) -> int:

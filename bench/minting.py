@@ -50,7 +50,7 @@ def runs(environment: Mapping[str, str], parties: countersign.Parties, starts: i
 
 
 def _access_grant(components: Components, parties: countersign.Parties) -> AccessGrant:
-    account = Account(parties.service_account, "duo", is_composite=True)
+    account = Account(parties.agent.number, "duo", is_composite=True)
     scope = f"api {user_principal(parties.user)}"
     with components.database.reading_connection() as connection:
         now = components.clock()
@@ -67,7 +67,7 @@ def _id_grants(grant: AccessGrant, parties: countersign.Parties) -> list[IdToken
             life=timedelta(minutes=10),
             claims=dict.fromkeys(FLOW_ID_TOKEN, "acme/webapp"),
             parties=Parties(
-                service_account=parties.service_account,
+                service_account=parties.agent.number,
                 user=parties.user,
                 delegation=grant.composite.delegation_id if grant.composite else None,
             ),

@@ -25,6 +25,9 @@ class Result:
     quick: bool
     versions: Mapping[str, str]
     rounds: Sequence[Round]
+    sizes: Sequence[int]
+    """Rows in the installations that `growth` was measured over, the smallest first."""
+    growth: Sequence[Round]
     start_cpu_seconds: Sequence[float]
     resident_bytes: int
 
@@ -35,10 +38,11 @@ class Result:
     def as_json(self) -> bytes:
         medians = {
             name: {
-                "cpu_microseconds": median_cpu(self.rounds, name),
-                "per_second": median_rate(self.rounds, name),
+                "cpu_microseconds": median_cpu(rounds, name),
+                "per_second": median_rate(rounds, name),
             }
-            for name in self.rounds[0]
+            for rounds in (self.rounds, self.growth)
+            for name in rounds[0]
         }
         return orjson.dumps(asdict(self) | {"medians": medians}, option=orjson.OPT_INDENT_2)
 

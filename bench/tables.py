@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from statistics import median
 
-from bench import countersign, minting, oidc_provider
+from bench import asking, countersign, growth, minting, oidc_provider
 from bench.load import CONNECTIONS
 from bench.results import Result
 from bench.rounds import median_cpu, median_rate, median_ratio
@@ -15,6 +15,13 @@ _RATIOS = (
     ("a token's CPU ÷ one signature's", countersign.ISSUING, minting.SIGNATURE, ""),
     ("a run's tokens ÷ as many signatures", minting.RUN, minting.SIGNATURE, "≤ 1.15"),
 )
+_BUDGETS = (
+    (asking.DECIDING, 50),
+    (asking.INTROSPECTING, 400),
+    (countersign.DISCOVERY, 100),
+    (countersign.JWKS, 100),
+)
+_FLAT = "≤ 1.2"
 
 
 class NoPlaceError(Exception):
@@ -22,7 +29,7 @@ class NoPlaceError(Exception):
 
 
 def markdown(result: Result) -> str:
-    return "\n\n".join((_how(result), _costs(result), _targets(result))) + "\n"
+    return "\n\n".join((_how(result), _costs(result), _targets(result), _growth(result))) + "\n"
 
 
 def quoted(readme: str, tables: str) -> str:
@@ -63,8 +70,9 @@ def _ratios(result: Result) -> Iterator[tuple[str, str, str]]:
 
 
 def _budgets(result: Result) -> Iterator[tuple[str, str, str]]:
-    for name in (countersign.DISCOVERY, countersign.JWKS):
-        yield f"{name}, CPU", f"{median_cpu(result.rounds, name):.0f} microseconds", "≤ 100 microseconds"
+    for name, most in _BUDGETS:
+        cpu = median_cpu(result.rounds, name)
+        yield f"{name}, CPU", f"{cpu:.0f} microseconds", f"≤ {most} microseconds"
     yield (
         "a web worker's start to its first answer, CPU",
         f"{median(result.start_cpu_seconds):.2f} s",
@@ -73,6 +81,22 @@ def _budgets(result: Result) -> Iterator[tuple[str, str, str]]:
     yield "a web worker after the load, resident", f"{result.resident_bytes / 1e6:.0f} MB", "≤ 70 MB"
 
 
-def _table(head: tuple[str, str, str], rows: Iterable[tuple[str, str, str]]) -> str:
-    lines = [head, ("---", "--:", "--:"), *rows]
+def _growth(result: Result) -> str:
+    """CPU at each size, and the largest's to the smallest's."""
+    smallest, largest = result.sizes[0], result.sizes[-1]
+    rows = []
+    for operation in growth.OPERATIONS:
+        names = [growth.name(operation, size) for size in result.sizes]
+        costs = (f"{median_cpu(result.growth, name):,.0f}" for name in names)
+        ratio = median_ratio(result.growth, growth.name(operation, largest), growth.name(operation, smallest))
+        rows.append((operation, *costs, f"{ratio:.2f}", _FLAT))
+    sizes = (f"{size:,} rows" for size in result.sizes)
+    head = ("CPU microseconds, by tokens and ledger rows", *sizes, "last ÷ first", "target")
+    members = f"{min(largest, growth.MOST_MEMBERS):,} members"
+    delegations = f"{min(largest, growth.MOST_DELEGATIONS):,} delegations of one human"
+    return f"{_table(head, rows)}\n\nThe largest also has {members} and {delegations}."
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---", *["--:"] * (len(head) - 1)), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

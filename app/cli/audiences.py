@@ -1,15 +1,12 @@
 """``countersign audience``."""
 
 import click
-from sqlalchemy import select
 
 from app import representation as shapes
 from app.cli.console import Commands, installation, json_option, show, show_all
 from app.identity import accounts, projects
-from app.identity.models import Project
 from app.signing.algorithms import ALWAYS, Algorithm
-from app.tokens import audiences
-from app.tokens.models import Audience, AudienceProject
+from app.tokens import audiences, registrations
 from app.tokens.verifiers import EXCLUDES
 
 
@@ -87,15 +84,7 @@ def list_audiences(as_json: bool) -> None:
     Example: countersign audience list
     """
     with installation() as here, here.reading() as session:
-        bound: dict[int, list[str]] = {}
-        query = select(AudienceProject.audience_id, Project.path).join(
-            Project, Project.id == AudienceProject.project_id
-        )
-        for audience_id, path in session.execute(query.order_by(Project.path)):
-            bound.setdefault(audience_id, []).append(path)
-        introspectors = audiences.introspectors(session)
-        found = session.scalars(select(Audience).order_by(Audience.uri))
-        rows = [shapes.audience(row, bound.get(row.id, []), introspectors.get(row.id, [])) for row in found]
+        rows = [shapes.registration(each) for each in registrations.listed(session)]
     nothing = "no registered audiences: countersign audience add URI --kind api"
     show_all(rows, ("uri", "kind", "alg", "rendering", "projects", "introspect"), nothing, as_json=as_json)
 

@@ -32,12 +32,11 @@ def explain(
     if login is None and name is None:
         raise click.UsageError("name --user, --service-account or both")
     with installation() as here, here.reading() as session:
-        project = facts.project_at(session, resource)
         known = facts.load(
             session,
             user_id=None if login is None else find_user(session, login).id,
             service_account_id=None if name is None else find_service_account(session, name).id,
-            place=project if project.exists else facts.group_at(session, resource),
+            place=facts.place_at(session, resource),
         )
         decided = decide(known, Question(action, scopes or None), here.now)
     show(shapes.decision(decided), _text(decided), as_json=as_json)

@@ -1,16 +1,14 @@
-"""``countersign project``, ``group`` and ``member``."""
+"""``countersign project``."""
 
 from pathlib import Path
 
 import click
 
 from app import representation as shapes
-from app.cli.console import Commands, Refused, installation, json_option, show, show_all
+from app.cli.console import Commands, fields, installation, json_option, show, show_all
 from app.flows import configurations
-from app.flows.names import check_name
-from app.identity import groups, members, projects
-from app.identity.models import Project
-from app.identity.permissions import Role
+from app.flows.names import require_name
+from app.identity import projects
 
 
 @click.group(cls=Commands)
@@ -44,6 +42,19 @@ def list_projects(as_json: bool) -> None:
     with installation() as here, here.reading() as session:
         rows = [shapes.project(row) for row in projects.listed(session)]
     show_all(rows, ("id", "path"), "no projects: countersign project create GROUP/PROJECT", as_json=as_json)
+
+
+@project.command("show")
+@click.argument("path")
+@json_option
+def show_project(path: str, as_json: bool) -> None:
+    """Show a project.
+
+    Example: countersign project show acme/webapp
+    """
+    with installation() as here, here.reading() as session:
+        shape = shapes.project(projects.find_project(session, path))
+    show(shape, fields(shape), as_json=as_json)
 
 
 @project.command("rename")
@@ -100,8 +111,25 @@ def set_config(path: str, file: Path, as_json: bool) -> None:
         here.require_schema()
         parts = here.components
         version = configurations.store(parts.database, parts.clock, path, body, here.actor)
-        shape = {"id": version.id, "project": path, "sha256": version.sha256}
+        shape = shapes.configuration(version, path)
     show(shape, f"version {shape['id']} of {path}, sha256 {shape['sha256']}", as_json=as_json)
+
+
+@project_config.command("show")
+@click.argument("path")
+@json_option
+def show_config(path: str, as_json: bool) -> None:
+    """Print a project's configuration as it was set.
+
+    Example: countersign project config show acme/webapp > agent-config.yml
+    """
+    with installation() as here, here.reading() as session:
+        version = configurations.newest(session, projects.find_project(session, path))
+    shape = shapes.configuration_text(version, path)
+    if as_json:
+        show(shape, "", as_json=True)
+    else:
+        click.echo(shape["content"], nl=False)
 
 
 @project.group("variable", cls=Commands)
@@ -123,12 +151,41 @@ def set_variables(path: str, assignments: tuple[str, ...], as_json: bool) -> Non
     """
     variables = parse_assignments(assignments)
     for name in variables:
-        if reason := check_name(name):
-            raise Refused(f"{name}: {reason}")
+        require_name(name)
     with installation() as here, here.writing() as session:
         found = projects.find_project(session, path)
         projects.set_variables(session, found, variables, by=here.actor, now=here.now)
     show({"project": path, "names": sorted(variables)}, f"set {' '.join(sorted(variables))}", as_json=as_json)
+
+
+@project_variable.command("list")
+@click.argument("path")
+@json_option
+def list_variables(path: str, as_json: bool) -> None:
+    """List variables of a project.
+
+    Example: countersign project variable list acme/webapp
+    """
+    with installation() as here, here.reading() as session:
+        found = projects.find_project(session, path)
+        rows = [shapes.variable(*each) for each in sorted(projects.variables_of(session, found.id).items())]
+    nothing = f"no variables: countersign project variable set {path} NAME=VALUE"
+    show_all(rows, ("name", "value"), nothing, as_json=as_json)
+
+
+@project_variable.command("remove")
+@click.argument("path")
+@click.argument("name")
+@json_option
+def remove_variable(path: str, name: str, as_json: bool) -> None:
+    """Remove a variable of a project.
+
+    Example: countersign project variable remove acme/webapp AWS_AUDIENCE
+    """
+    with installation() as here, here.writing() as session:
+        found = projects.find_project(session, path)
+        projects.remove_variable(session, found, name, by=here.actor, now=here.now)
+    show({"project": path, "name": name, "removed": True}, f"{name} is removed", as_json=as_json)
 
 
 def parse_assignments(assignments: tuple[str, ...]) -> dict[str, str]:
@@ -139,98 +196,3 @@ def parse_assignments(assignments: tuple[str, ...]) -> dict[str, str]:
     if len({name for name, _, _ in pairs}) != len(pairs):
         raise click.UsageError("a name is given twice")
     return {name: value for name, _, value in pairs}
-
-
-@click.group(cls=Commands)
-def group() -> None:
-    """Groups: acme/tools lies in acme, and roles in acme hold in it. A group cannot be renamed.
-
-    Example: countersign group create acme/tools
-    """
-
-
-@group.command("create")
-@click.argument("path", metavar="GROUP")
-@json_option
-def create_group(path: str, as_json: bool) -> None:
-    """Create a group, and those that it lies in where there are none.
-
-    Example: countersign group create acme/tools
-    """
-    with installation() as here, here.writing() as session:
-        shape = shapes.group(groups.create_group(session, path, by=here.actor, now=here.now))
-    show(shape, f"{path} is group {shape['id']}", as_json=as_json)
-
-
-@group.command("list")
-@json_option
-def list_groups(as_json: bool) -> None:
-    """List groups.
-
-    Example: countersign group list
-    """
-    with installation() as here, here.reading() as session:
-        rows = [shapes.group(row) for row in groups.listed(session)]
-    show_all(rows, ("id", "path"), "no groups: countersign group create GROUP", as_json=as_json)
-
-
-@click.group(cls=Commands)
-def member() -> None:
-    """Members of projects and groups: users and service accounts alike.
-
-    Example: countersign member add acme/webapp user:alice --role developer
-    """
-
-
-@member.command("add")
-@click.argument("path")
-@click.argument("principal")
-@click.option("--role", required=True, type=click.Choice([role.label for role in Role]))
-@json_option
-def add_member(path: str, principal: str, role: str, as_json: bool) -> None:
-    """Add a member to a project, or to a group and all below it; adding again sets the role.
-
-    Example: countersign member add acme/webapp service_account:duo --role developer
-    """
-    with installation() as here, here.writing() as session:
-        place = members.find_place(session, path)
-        row = members.add_member(session, place, principal, role, by=here.actor, now=here.now)
-        kind, number = members.find_principal(session, principal)
-        shape = shapes.member(row, path, f"{kind}:{number}")
-    show(shape, f"{principal} is {role} in {path}", as_json=as_json)
-
-
-@member.command("list")
-@click.argument("path")
-@json_option
-def list_members(path: str, as_json: bool) -> None:
-    """List roles in a project or group, its own and inherited ones; of several the strongest is effective.
-
-    Example: countersign member list acme/webapp
-    """
-    with installation() as here, here.reading() as session:
-        place = members.find_place(session, path)
-        rows = [shapes.membership(row) for row in members.members_of(session, place)]
-    columns = ("principal", "name", "role", "from", "effective")
-    nothing = f"no members: countersign member add {path} user:LOGIN --role developer"
-    show_all(rows, columns, nothing, as_json=as_json)
-
-
-@member.command("remove")
-@click.argument("path")
-@click.argument("principal")
-@json_option
-def remove_member(path: str, principal: str, as_json: bool) -> None:
-    """Take away a role that was given in this project or group itself.
-
-    Example: countersign member remove acme/webapp user:alice
-    """
-    with installation() as here, here.writing() as session:
-        place = members.find_place(session, path)
-        members.remove_member(session, place, principal, by=here.actor, now=here.now)
-        kept = "project" if isinstance(place, Project) else "group"
-    show(
-        {kept: path, "removed": True},
-        f"{principal} has no role of its own in {path} any more",
-        as_json=as_json,
-    )

@@ -58,7 +58,8 @@ def verify(anchor: Path | None, as_json: bool) -> None:
     show(printed, "\n".join(each.text for each in report.findings) or _well(report), as_json=as_json)
     if not report.intact:
         more = f", and {report.more} more" if report.more else ""
-        raise Refused(f"the ledger was tampered with: {len(report.findings)} findings{more}")
+        found = _counted(len(report.findings), "finding")
+        raise Refused(f"the ledger cannot be proven intact: {found}{more}")
 
 
 def _shape(report: Report) -> dict[str, Any]:
@@ -74,8 +75,13 @@ def _shape(report: Report) -> dict[str, Any]:
 
 def _well(report: Report) -> str:
     since = f" since {report.since}, when the ledger was pruned" if report.since else ""
-    waiting = f"; {report.unsigned} await their checkpoint" if report.unsigned else ""
-    return f"intact{since}: {report.rows} events under {report.checkpoints} checkpoints{waiting}"
+    waiting = f"; {report.unsigned} not signed yet" if report.unsigned else ""
+    rows, checkpoints = _counted(report.rows, "event"), _counted(report.checkpoints, "checkpoint")
+    return f"intact{since}: {rows} under {checkpoints}{waiting}"
+
+
+def _counted(number: int, of: str) -> str:
+    return f"{number} {of}{'' if number == 1 else 's'}"
 
 
 def _progress() -> Callable[[int], None]:
@@ -103,4 +109,5 @@ def prune(before: str, as_json: bool) -> None:
         limit = here.now - duration("--before", before)
         done = retention.prune(parts.database, parts.checkpoints, parts.clock, limit, here.actor)
     said = {"events": done.rows, "checkpoint": done.checkpoint, "since": rfc3339(done.since)}
-    show(said, f"{done.rows} events are gone; the ledger begins at {said['since']}", as_json=as_json)
+    gone = f"{_counted(done.rows, 'event')} {'is' if done.rows == 1 else 'are'} gone"
+    show(said, f"{gone}; the ledger begins at {said['since']}", as_json=as_json)

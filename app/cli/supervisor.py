@@ -115,7 +115,7 @@ def supervise(settings: Settings, host: str, port: int, *, sqlite: bool) -> int:
     environment = dict(os.environ) | {"PROMETHEUS_MULTIPROC_DIR": str(_counters(settings.home_dir))}
     children = [
         _Child("web", _web_command(host, port, workers), environment),
-        _Child("worker", [sys.executable, "-m", "app.cli", "worker"], environment),
+        _Child("worker", [sys.executable, "-P", "-m", "app.cli", "worker"], environment),
     ]
     _log.info("serving %s on %s port %d, %d web workers", settings.issuer, host, port, workers)
     while not stop.wait(_LOOK_EVERY_SECONDS):
@@ -135,6 +135,10 @@ def _end(children: list[_Child]) -> None:
 
 
 def _web_command(host: str, port: int, workers: int) -> list[str]:
+    """Nothing is imported from the current directory: not by Python (``-P``), nor by granian, which would
+    look there first unless it is told where the application lies.
+    """
+    package = Path(__file__).parent.parent
     options = {
         "interface": "wsgi",
         "host": host,
@@ -145,16 +149,18 @@ def _web_command(host: str, port: int, workers: int) -> list[str]:
         "http": "1",
         "workers-kill-timeout": 20,
         "log-level": "warning",
+        "working-dir": package.parent,
     }
     flags = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     return [
         sys.executable,
+        "-P",
         "-m",
         "granian",
         *flags,
         "--factory",
         "--respawn-failed-workers",
-        "app.factory:from_environment",
+        f"{package / 'factory.py'}:from_environment",
     ]
 
 

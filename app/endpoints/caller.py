@@ -3,6 +3,7 @@
 Every caller is checked against the database at each request; nothing here is remembered.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum, auto
 from urllib.parse import unquote_plus
@@ -20,11 +21,13 @@ from app.identity.credentials import (
     authenticate_personal_access_token,
 )
 from app.identity.models import Project
-from app.ledger.actions import AuditAction, Outcome
 from app.ledger.record import Actor, record
+from app.protocol.oauth_errors import OAuthError
 from app.protocol.principals import parse_client_id, service_account_principal, user_principal
+from app.protocol.scopes import API, covers
 from app.secret import Secret
 from app.tokens.audiences import api_of
+from app.tokens.strangers import Stranger
 from app.wiring import Components
 
 
@@ -56,20 +59,56 @@ class Caller:
         assert self.user_id is not None  # noqa: S101 - a caller is somebody
         return user_principal(self.user_id)
 
+    @property
+    def in_person(self) -> bool:
+        """A human whom nobody acts for, with everything that is theirs."""
+        return self.proof is Proof.PERSONAL_ACCESS_TOKEN and covers(self.scopes, (API,))
 
-def authenticate(components: Components) -> Caller:
-    """The caller of this request; raises ``Problem`` 401 for nobody, and tells the ledger of a failure."""
-    header = request.headers.get("Authorization", "")
-    given = Authorization.from_header(header)
+    @property
+    def parties(self) -> dict[str, str]:
+        """The ledger's columns of who is concerned when it is about the caller alone."""
+        human = {"user": user_principal(self.user_id)} if self.user_id is not None else {}
+        number = self.service_account_id
+        return human | ({"service_account": service_account_principal(number)} if number is not None else {})
+
+    def actor(self, request_id: str | None) -> Actor:
+        """Of all that this caller does; a pair's rows name both parties."""
+        human = self.parties.get("user") if self.service_account_id is not None else None
+        return Actor(name=self.name, on_behalf_of=human, request_id=request_id)
+
+
+SCHEMES = frozenset({"basic", "bearer"})
+
+
+def authenticate(
+    components: Components, connection: Connection | None = None, schemes: Collection[str] = SCHEMES
+) -> Caller:
+    """The caller of this request; raises ``Problem`` 401 for nobody, and tells the ledger of a failure.
+
+    ``connection``: the transaction that whatever the caller does is part of; without it one of its own.
+    """
+    given = Authorization.from_header(request.headers.get("Authorization", ""))
     if given is None:
-        raise _unauthorized("Authentication is required.")
-    with components.database.reading_connection() as connection:
+        raise _unauthorized("Authentication is required.", schemes)
+    if given.type not in schemes:
+        caller = None
+    elif connection is not None:
         caller = _find(components, connection, given)
+    else:
+        with components.database.reading_connection() as own:
+            caller = _find(components, own, given)
     if caller is None:
-        _record_stranger(components, given)
-        error = 'error="invalid_token"' if given.type == "bearer" else None
-        raise _unauthorized("The credentials are not valid.", error)
+        raise _stranger(components, given, schemes, in_transaction=connection is not None)
     return caller
+
+
+def _stranger(
+    components: Components, given: Authorization, schemes: Collection[str], *, in_transaction: bool
+) -> Problem:
+    if not in_transaction:  # one that is under way holds SQLite's only lock; and it began with this caller
+        _record_stranger(components, given)
+    error = 'error="invalid_token"' if given.type == "bearer" else None
+    return _unauthorized("The credentials are not valid here.", schemes, error)
 
 
 def _find(components: Components, connection: Connection, given: Authorization) -> Caller | None:
@@ -135,21 +174,20 @@ def _place_of(connection: Connection, run_id: int | None) -> facts.Place | None:
 
 
 def _record_stranger(components: Components, given: Authorization) -> None:
-    client_id = unquote_plus(given.username or "") if given.type == "basic" else ""
-    event = Actor(name="anonymous", request_id=g.request_id).did(
-        AuditAction.CLIENT_AUTHENTICATE,
-        components.clock(),
-        outcome=Outcome.DENIED,
-        detail={
-            "client_id": client_id if parse_client_id(client_id) else None,
-            "cause": "unknown, wrong or dead credential, or one that is not for this API",
-        },
-    )
-    with components.database.writing_connection() as connection:
-        record(connection, event)
+    claimed = unquote_plus(given.username or "") if given.type == "basic" else ""
+    client_id = claimed if parse_client_id(claimed) else "malformed" if claimed else ""
+    cause = "unknown, wrong or dead credential, or one that is not for this API"
+    stranger, now = Stranger(OAuthError.INVALID_CLIENT.code, cause, client_id), components.clock()
+    events = components.strangers.told(stranger, now, g.request_id)
+    if events:
+        with components.database.writing_connection() as connection:
+            record(connection, *events)
 
 
-def _unauthorized(detail: str, error: str | None = None) -> Problem:
-    bearer = 'Bearer realm="countersign"' + (f", {error}" if error else "")
-    challenges = ('Basic realm="countersign", charset="UTF-8"', bearer)
-    return Problem(401, "Unauthorized", detail, [("WWW-Authenticate", each) for each in challenges])
+def _unauthorized(detail: str, schemes: Collection[str], error: str | None = None) -> Problem:
+    challenges = {
+        "basic": 'Basic realm="countersign", charset="UTF-8"',
+        "bearer": 'Bearer realm="countersign"' + (f", {error}" if error else ""),
+    }
+    offered = [("WWW-Authenticate", each) for scheme, each in challenges.items() if scheme in schemes]
+    return Problem(401, "Unauthorized", detail, offered)

@@ -6,17 +6,19 @@ from app.protocol.metadata import INTROSPECT, REVOKE, TOKEN
 from app.signing.reader import Reader
 from app.tokens.authorization_server import Introspect, Revoke, TokenServer
 from app.tokens.introspection import Introspection
-from app.tokens.mint import Mint
 from app.tokens.revocation import Revocation
+from app.wiring import Components
 
 
-def blueprint(mint: Mint) -> Blueprint:
+def blueprint(components: Components) -> Blueprint:
     oauth = Blueprint("oauth", __name__)
+    mint = components.mint
     reader = Reader(mint.keyring)
     server = TokenServer(
         mint,
         Introspection(reader, mint.issuer),
         Revocation(reader, mint.database, mint.clock),
+        components.strangers,
         request_id=lambda: g.request_id,
     )
 

@@ -21,19 +21,31 @@ RETRY_AFTER = "2"
 
 
 class Problem(Exception):  # noqa: N818 - an answer on purpose
-    """An RFC 9457 answer whose ``detail`` is worded for the caller."""
+    """An RFC 9457 answer whose ``detail`` is worded for the caller; ``faults``: each key, and its remedy."""
 
-    def __init__(self, status: int, title: str, detail: str, headers: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        headers: Iterable[tuple[str, str]] = (),
+        *,
+        faults: Iterable[tuple[str, str]] = (),
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.title = title
         self.headers = tuple(headers)
+        self.faults = tuple(faults)
 
 
 def register(app: Flask) -> None:
     @app.errorhandler(Problem)
     def problem(problem: Problem) -> Response:
-        answer = _answer(problem.status, OAuthError.INVALID_REQUEST.code, problem.title, str(problem))
+        errors = [{"key": key, "fix": fix} for key, fix in problem.faults]
+        more: dict[str, object] = {"errors": errors} if errors else {}
+        code = OAuthError.INVALID_REQUEST.code
+        answer = _answer(problem.status, code, problem.title, str(problem), **more)
         answer.headers.extend(problem.headers)
         return answer
 
@@ -73,12 +85,12 @@ def _later(title: str) -> Response:
     return answer
 
 
-def _answer(status: int, code: str, title: str, detail: str | None = None) -> Response:
+def _answer(status: int, code: str, title: str, detail: str | None = None, **more: object) -> Response:
     if request.path.startswith("/oauth/"):
         body: dict[str, object] = {"error": code, "error_description": title, "request_id": g.request_id}
         content_type = "application/json"
     else:
         body = {"type": "about:blank", "title": title, "status": status, "request_id": g.request_id}
-        body |= {"detail": detail} if detail else {}
+        body |= ({"detail": detail} if detail else {}) | more
         content_type = "application/problem+json"
     return Response(orjson.dumps(body), status=status, content_type=content_type)

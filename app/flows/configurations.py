@@ -1,6 +1,7 @@
 """A project's configuration: checked before it is stored, and read back as the bytes that were checked."""
 
 import hashlib
+from collections.abc import Callable
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -18,7 +19,18 @@ from app.ledger.record import Actor, record
 _SET = AuditAction.CONFIGURATION_SET
 
 
-def store(database: Database, clock: Clock, path: str, body: bytes, by: Actor) -> ConfigurationVersion:
+Permit = Callable[[Session, Project], None]
+"""Asked in the transaction of the change; raises ``Denied``."""
+
+
+def store(
+    database: Database,
+    clock: Clock,
+    path: str,
+    body: bytes,
+    by: Actor,
+    permit: Permit = lambda _session, _project: None,
+) -> ConfigurationVersion:
     """The project's newest version from now on; ``ConfigurationError`` has every fault and stores nothing."""
     now = clock()
     try:
@@ -32,6 +44,7 @@ def store(database: Database, clock: Clock, path: str, body: bytes, by: Actor) -
         raise
     with database.writing() as session:
         project = find_project(session, path)
+        permit(session, project)
         version = ConfigurationVersion(
             project_id=project.id,
             sha256=hashlib.sha256(body).hexdigest(),

@@ -26,7 +26,7 @@ from app.protocol.principals import service_account_principal, user_principal
 from app.tokens.aftermath import Aftermath, cut_off
 from app.tokens.models import IssuedToken
 
-_LONGEST_REASON = 500
+LONGEST_REASON = 500
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
@@ -53,11 +53,25 @@ class _Victim:
     end: Callable[[], object] = lambda: None
 
 
-def kill(session: Session, kind: CutOffKind, named: str, *, reason: str, by: Actor, now: datetime) -> Killed:
+Permit = Callable[[CutOffKind, Mapping[str, Any]], None]
+"""Told the kind and whom it concerns, as columns of the ledger; ``Denied`` for what may not be killed."""
+
+
+def kill(
+    session: Session,
+    kind: CutOffKind,
+    named: str,
+    *,
+    reason: str,
+    by: Actor,
+    now: datetime,
+    permit: Permit = lambda _kind, _whom: None,
+) -> Killed:
     """``named``: a login, an account's name, a number, or a ``jti``. May be done again; never undone."""
-    if not reason.strip() or len(reason) > _LONGEST_REASON:
-        raise InvalidInput(f"reason: say why, in at most {_LONGEST_REASON} characters")
+    if not reason.strip() or len(reason) > LONGEST_REASON:
+        raise InvalidInput(f"reason: say why, in at most {LONGEST_REASON} characters")
     victim = _FIND[kind](session, named, by, now)
+    permit(kind, victim.columns)
     aftermath = cut_off(session, kind, victim.number, reason=reason, actor=by.name, now=now)
     # Held before the first ledger row, in the order in which a run that ends by itself takes them.
     found = runs.under_way(session, victim.runs) if victim.runs is not None else ()

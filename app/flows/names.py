@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from app.errors import InvalidInput
+
 Table = Literal["variables", "inputs", "id_tokens", "secrets"]
 
 NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]{0,127}$"
@@ -173,3 +175,9 @@ def check_name(name: str, table: Table = "variables") -> str | None:
         if row.holds(name):
             return f"this name is refused because {row.why}: choose another"
     return None
+
+
+def require_name(name: str, table: Table = "variables") -> None:
+    """As above, with ``InvalidInput``; the name can be repeated, it was declared as one."""
+    if reason := check_name(name, table):
+        raise InvalidInput(f"{name!a}: {reason}")

@@ -27,14 +27,24 @@ def create_user(
     session: Session, login: str, email: str, *, is_admin: bool, by: Actor, now: datetime
 ) -> User:
     check_name("login", login)
-    if not _EMAIL.fullmatch(email):
-        raise InvalidInput("email: write an address such as alice@example.com, in ASCII")
+    _check_email(email)
     principal = Principal(kind=PrincipalKind.USER, created_at=now)
     user = User(login=login, email=email, is_admin=is_admin, principal=principal)
     _add(session, user, f"login: {login} is taken")
     created = by.did(AuditAction.USER_CREATE, now, user=user_principal(user.id))
     record(session, created)
     return user
+
+
+def change_user(
+    session: Session, user: User, *, email: str, is_admin: bool, by: Actor, now: datetime
+) -> None:
+    _check_email(email)
+    user.email, user.is_admin = email, is_admin
+    record(
+        session,
+        by.did(AuditAction.USER_CHANGE, now, user=user_principal(user.id), detail={"admin": is_admin}),
+    )
 
 
 def create_service_account(
@@ -98,7 +108,12 @@ def check_name(key: str, name: str) -> None:
             "starting with a letter or digit"
         )
     if name.isdecimal() or parse_client_id(name) is not None:
-        raise InvalidInput(f"{key}: {name} reads as a number or a client id: choose one that does not")
+        raise InvalidInput(f"{key}: reads as a number or a client id: choose one that does not")
+
+
+def _check_email(email: str) -> None:
+    if not _EMAIL.fullmatch(email):
+        raise InvalidInput("email: write an address such as alice@example.com, in ASCII")
 
 
 def _add(session: Session, row: object, taken: str) -> None:

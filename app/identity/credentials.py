@@ -17,6 +17,7 @@ from app.identity.models import ClientSecret, PersonalAccessToken, Principal, Se
 from app.identity.permissions import SCOPES
 from app.ledger.actions import AuditAction
 from app.ledger.record import Actor, record
+from app.prepared import Prepared
 from app.protocol.principals import service_account_principal, user_principal
 from app.secret import Secret
 
@@ -93,7 +94,7 @@ def revoke_personal_access_token(
     return row
 
 
-_LIVE_SECRET = (
+_LIVE_SECRET = Prepared(
     select(
         ServiceAccount.id,
         ServiceAccount.name,
@@ -111,7 +112,6 @@ _LIVE_SECRET = (
         Principal.disabled_at.is_(None),
     )
 )
-"""Built once: on the token path the building of a statement costs more than its execution."""
 
 
 def authenticate_client(
@@ -122,7 +122,7 @@ def authenticate_client(
     Found by the hash of 256 random bits, so the time it takes tells nothing about a stored secret.
     """
     wanted = {"sha256": _hash(client_secret.reveal()), "service_account": service_account_id, "at": now}
-    row = connection.execute(_LIVE_SECRET, wanted).one_or_none()
+    row = _LIVE_SECRET.row(connection, wanted)
     if row is None:
         return None
     number, name, is_composite, secret_id, last_used_at = row
@@ -162,9 +162,11 @@ def authenticate_personal_access_token(
 
 
 def note_use(connection: Connection, client_secret_id: int, now: datetime) -> None:
-    connection.execute(
-        update(ClientSecret).where(ClientSecret.id == client_secret_id).values(last_used_at=now)
-    )
+    """Once, whoever comes at the same moment: of those who wait here the others find it noted."""
+    last = ClientSecret.last_used_at
+    due = or_(last.is_(None), last <= now - _USE_IS_NOTED_EVERY)
+    noted = update(ClientSecret).where(ClientSecret.id == client_secret_id, due)
+    connection.execute(noted.values(last_used_at=now))
 
 
 def generate_run_token() -> tuple[Secret, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidInput, NotFound
@@ -56,6 +56,25 @@ def revoke(session: Session, delegation_id: int, *, by: Actor, now: datetime) ->
     delegation.revoked_at = delegation.revoked_at or now
     _record(session, AuditAction.DELEGATION_REVOKE, delegation, by, now)
     return delegation
+
+
+def matching(
+    *,
+    user: int | None = None,
+    login: str | None = None,
+    account: str | None = None,
+    is_live: bool | None = None,
+    now: datetime,
+) -> Select[Delegation]:
+    """Of this human, by number or login, and account; those that are alive, those that are not, or all."""
+    live = Delegation.revoked_at.is_(None) & (Delegation.expires_at > now)
+    terms = (
+        (user, Delegation.user_id == user),
+        (login, Delegation.user.has(User.login == login)),
+        (account, Delegation.service_account.has(ServiceAccount.name == account)),
+        (is_live, live if is_live else ~live),
+    )
+    return select(Delegation).where(*(term for asked, term in terms if asked is not None))
 
 
 def listed(session: Session) -> list[Delegation]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, BindParameter, Connection, Row, bindparam, select, union_all
+from sqlalchemy import BigInteger, BindParameter, Connection, bindparam, select, union_all
 from sqlalchemy.orm import Session
 
 from app.identity.models import (
@@ -19,6 +19,7 @@ from app.identity.models import (
 )
 from app.identity.paths import ancestors, is_path
 from app.identity.permissions import Role, role_named
+from app.prepared import Prepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,12 @@ def group_at(connection: Connection | Session, path: str) -> Place:
     return Place(path, None, exists=found)
 
 
+def place_at(connection: Connection | Session, path: str) -> Place:
+    """The project of this path, or else the group."""
+    project = project_at(connection, path)
+    return project if project.exists else group_at(connection, path)
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """``user_id`` and ``service_account_id`` are who was asked about; the parties, who was found."""
@@ -92,14 +99,15 @@ def load(
     numbers = [number for number in (user_id, service_account_id) if number is not None]
     place = place and _as_it_is(connection, place)
     roles = _roles(connection, numbers, place) if place and place.exists else {}
-    parties = {row.id: row for row in connection.execute(_PARTIES, {"numbers": numbers})}
+    rows = _pair(connection, user_id, service_account_id)
+    parties = {row.id: row for row in rows}
     human, account = parties.get(user_id), parties.get(service_account_id)
     return Facts(
         user_id,
         service_account_id,
         _party(human, roles) if human is not None and human.login is not None else None,
         _party(account, roles) if account is not None and account.name is not None else None,
-        _delegations(connection, user_id, service_account_id),
+        tuple(map(_delegation, (row for row in rows if row.delegation_id is not None))),
         place,
     )
 
@@ -116,10 +124,9 @@ def _number(name: str, *, expanding: bool = False) -> BindParameter[int]:
     return bindparam(name, type_=BigInteger, expanding=expanding)
 
 
-# Built once: on the token path the building of a statement costs more than its execution.
 _NUMBERS = _number("numbers", expanding=True)
 _LIVE_PROJECT = select(Project.id).where(Project.id == _number("project"), Project.deleted_at.is_(None))
-_PARTIES = (
+_PAIR = Prepared(
     select(
         Principal.id,
         Principal.disabled_at,
@@ -127,11 +134,23 @@ _PARTIES = (
         User.email,
         ServiceAccount.name,
         ServiceAccount.is_composite,
+        Delegation.id.label("delegation_id"),
+        Delegation.scopes,
+        Delegation.project_id,
+        Delegation.expires_at,
+        Delegation.revoked_at,
     )
     .outerjoin(User, User.id == Principal.id)
     .outerjoin(ServiceAccount, ServiceAccount.id == Principal.id)
-    .where(Principal.id.in_(_NUMBERS))
+    .outerjoin(
+        Delegation,
+        (Delegation.user_id == Principal.id) & (Delegation.service_account_id == _number("service_account")),
+    )
+    .where(Principal.id.in_((_number("user"), _number("service_account"))))
+    # The widest and longest first, so that the same question always names the same delegation.
+    .order_by(Delegation.project_id.is_not(None), Delegation.expires_at.desc(), Delegation.id)
 )
+"""Both parties, and with the human every delegation to the account: one statement, for the token path."""
 _ROLES = union_all(
     select(GroupMember.principal_id, GroupMember.role)
     .join(Group, Group.id == GroupMember.group_id)
@@ -140,17 +159,16 @@ _ROLES = union_all(
         Member.project_id == bindparam("project"), Member.principal_id.in_(_NUMBERS)
     ),
 )
-_DELEGATIONS = (
-    select(
-        Delegation.id, Delegation.scopes, Delegation.project_id, Delegation.expires_at, Delegation.revoked_at
-    )
-    .where(Delegation.service_account_id == _number("service_account"), Delegation.user_id == _number("user"))
-    # The widest and longest first, so that the same question always names the same delegation.
-    .order_by(Delegation.project_id.is_not(None), Delegation.expires_at.desc(), Delegation.id)
-)
 
 
-def _party(row: Row[*tuple[Any, ...]], roles: dict[int, Role]) -> Party:
+def _pair(connection: Connection | Session, user_id: int | None, service_account_id: int | None) -> list[Any]:
+    if isinstance(connection, Session):
+        connection.flush()
+        connection = connection.connection()
+    return _PAIR.rows(connection, {"user": user_id, "service_account": service_account_id})
+
+
+def _party(row: Any, roles: dict[int, Role]) -> Party:
     name = row.name if row.login is None else row.login
     return Party(row.id, name, row.email, row.disabled_at is None, bool(row.is_composite), roles.get(row.id))
 
@@ -165,13 +183,6 @@ def _roles(connection: Connection | Session, numbers: list[int], place: Place) -
     return roles
 
 
-def _delegations(
-    connection: Connection | Session, user_id: int | None, service_account_id: int | None
-) -> tuple[DelegationFact, ...]:
-    if user_id is None or service_account_id is None:
-        return ()
-    found = connection.execute(_DELEGATIONS, {"service_account": service_account_id, "user": user_id})
-    return tuple(
-        DelegationFact(number, None if scopes is None else tuple(scopes), project_id, expires_at, revoked_at)
-        for number, scopes, project_id, expires_at, revoked_at in found
-    )
+def _delegation(row: Any) -> DelegationFact:
+    scopes = None if row.scopes is None else tuple(row.scopes)
+    return DelegationFact(row.delegation_id, scopes, row.project_id, row.expires_at, row.revoked_at)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from app.clock import Clock
 from app.identity.facts import Facts
+from app.identity.paths import is_path
 
 BOUND = timedelta(seconds=1)
 """How long, in one process, a decision may still rest on what has been revoked."""
@@ -31,6 +32,8 @@ class FactsCache:
 
     def get(self, key: Key, load: Callable[[], Facts]) -> Facts:
         """Facts no older than the bound. Their age counts from before they are read."""
+        if not is_path(key.resource_id):
+            return load()  # nothing is there, and what a caller typed may be a megabyte long
         now = self.clock()
         if (kept := self._kept.get(key)) and kept[0] <= now < kept[0] + self.bound:
             return kept[1]

@@ -1,5 +1,6 @@
 """Members of projects and groups, humans and service accounts alike; a role holds in everything below."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -66,18 +67,36 @@ def add_member(
     return session.merge(member)
 
 
+def own_member(session: Session, place: Project | Group, named: str) -> Member | GroupMember | None:
+    """The role that was given in this place itself."""
+    _, number = find_principal(session, named)
+    key = (place.id, number)
+    return session.get(Member, key) if isinstance(place, Project) else session.get(GroupMember, key)
+
+
+def find_member(session: Session, place: Project | Group, named: str) -> Member | GroupMember:
+    if (member := own_member(session, place, named)) is None:
+        raise NotFound(f"{named} is not a member of {place.path} itself")
+    return member
+
+
 def remove_member(session: Session, place: Project | Group, named: str, *, by: Actor, now: datetime) -> None:
     """A role of one's own in this place; what is inherited is removed where it was given."""
     kind, number = find_principal(session, named)
-    key = (place.id, number)
-    member = session.get(Member, key) if isinstance(place, Project) else session.get(GroupMember, key)
-    if member is None:
-        raise NotFound(f"{named} is not a member of {place.path} itself")
+    member = find_member(session, place, named)
     session.delete(member)
     _record(session, AuditAction.MEMBER_REMOVE, place, kind, number, member.role, by, now)
 
 
-def members_of(session: Session, place: Project | Group) -> list[Membership]:
+def principals_in(session: Session, place: Project | Group, *, after: int, limit: int) -> list[int]:
+    """Numbers of those who have a role in this place, the lowest first; a page begins behind ``after``."""
+    given = _given(place).subquery().c.principal_id
+    return list(session.scalars(select(given).where(given > after).distinct().order_by(given).limit(limit)))
+
+
+def members_of(
+    session: Session, place: Project | Group, only: Collection[int] | None = None
+) -> list[Membership]:
     """Own and inherited roles, by kind and name; of each principal's the strongest first."""
     given = _given(place).subquery()
     query = (
@@ -87,6 +106,8 @@ def members_of(session: Session, place: Project | Group) -> list[Membership]:
         .outerjoin(User, User.id == Principal.id)
         .outerjoin(ServiceAccount, ServiceAccount.id == Principal.id)
     )
+    if only is not None:
+        query = query.where(Principal.id.in_(only))
     found = [
         (PrincipalKind(kind), number, name, role, source)
         for kind, number, name, label, source in session.execute(query)

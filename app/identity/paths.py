@@ -9,25 +9,37 @@ from sqlalchemy.orm import Session
 from app.errors import Conflict, InvalidInput
 from app.identity.models import BurnedPath, Group, Project
 
-_SEGMENT = r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?"
-_PATH = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*", re.ASCII)
-_LONGEST = 100  # so that a flow's subject stays within what every verifier takes
-_RULE = f"in lower-case letters, digits, dots, dashes and underscores, {_LONGEST} characters at most"
+SEGMENT = r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?"
+_PATH = re.compile(rf"{SEGMENT}(?:/{SEGMENT})*", re.ASCII)
+LONGEST = 100  # so that a flow's subject stays within what every verifier takes
+_RULE = f"in lower-case letters, digits, dots, dashes and underscores, {LONGEST} characters at most"
+RESERVED = frozenset({"config", "flows", "members", "runs", "variables"})
+"""What the API calls the things of a project or group, behind its path: no part of a path after the first."""
 _LOCK = 0x70617468  # any constant: the advisory lock under which paths change hands on PostgreSQL
 
 
 def is_path(path: str) -> bool:
-    return len(path) <= _LONGEST and _PATH.fullmatch(path) is not None
+    return len(path) <= LONGEST and _PATH.fullmatch(path) is not None
 
 
 def check_project_path(path: str) -> None:
     if not is_path(path) or "/" not in path:
         raise InvalidInput(f"path: write GROUP/PROJECT {_RULE}")
+    _check_reserved(path)
 
 
 def check_group_path(path: str) -> None:
     if not is_path(path):
         raise InvalidInput(f"path: write GROUP or GROUP/GROUP {_RULE}")
+    _check_reserved(path)
+
+
+def _check_reserved(path: str) -> None:
+    if taken := RESERVED.intersection(path.split("/")[1:]):
+        raise InvalidInput(
+            f"path: {min(taken)} is what the API calls something of a project or group: "
+            "only a group at the top may have that name"
+        )
 
 
 def ancestors(path: str) -> list[str]:

@@ -21,6 +21,7 @@ __all__ = [
     "find_project",
     "listed",
     "remove_member",
+    "remove_variable",
     "rename_project",
     "set_variables",
     "variables_of",
@@ -86,6 +87,15 @@ def set_variables(
     record(
         session, by.did(AuditAction.PROJECT_VARIABLE_SET, now, project=project.path, detail={"names": names})
     )
+
+
+def remove_variable(session: Session, project: Project, name: str, *, by: Actor, now: datetime) -> None:
+    variable = session.get(ProjectVariable, (project.id, name))
+    if variable is None:
+        raise NotFound(f"{project.path} has no variable of this name")
+    session.delete(variable)
+    detail = {"names": [name]}
+    record(session, by.did(AuditAction.PROJECT_VARIABLE_REMOVE, now, project=project.path, detail=detail))
 
 
 def variables_of(session: Session, project_id: int) -> dict[str, str]:

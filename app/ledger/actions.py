@@ -5,6 +5,7 @@ from enum import StrEnum
 
 class AuditAction(StrEnum):
     USER_CREATE = "identity:user:create"
+    USER_CHANGE = "identity:user:change"
     USER_DISABLE = "identity:user:disable"
     USER_ENABLE = "identity:user:enable"
     PERSONAL_ACCESS_TOKEN_CREATE = "identity:personal_access_token:create"
@@ -20,6 +21,7 @@ class AuditAction(StrEnum):
     PROJECT_RENAME = "identity:project:rename"
     PROJECT_DELETE = "identity:project:delete"
     PROJECT_VARIABLE_SET = "identity:project_variable:set"
+    PROJECT_VARIABLE_REMOVE = "identity:project_variable:remove"
     MEMBER_ADD = "identity:member:add"
     MEMBER_REMOVE = "identity:member:remove"
     DELEGATION_GRANT = "identity:delegation:grant"
@@ -35,6 +37,7 @@ class AuditAction(StrEnum):
     SIGNING_KEY_MOVE = "keys:signing_key:move"
     SIGNING_KEY_REWRAP = "keys:signing_key:rewrap"
     AUDIENCE_ADD = "tokens:audience:add"
+    AUDIENCE_CHANGE = "tokens:audience:change"
     AUDIENCE_REMOVE = "tokens:audience:remove"
     ACCESS_TOKEN_ISSUE = "tokens:access_token:issue"
     ACCESS_TOKEN_INTROSPECT = "tokens:access_token:introspect"
@@ -47,6 +50,7 @@ class AuditAction(StrEnum):
     RUN_CANCEL = "flows:run:cancel"
     VAULT_TOKEN_REVOKE = "flows:vault_token:revoke"
     SECRET_READ = "flows:secret:read"
+    OPERATION_CALL = "api:operation:call"
     LEDGER_PRUNE = "ledger:events:prune"
 
 

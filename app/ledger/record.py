@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.ledger.actions import AuditAction, Outcome
 from app.ledger.chain import append
 from app.ledger.models import AuditRow
+from app.prepared import Prepared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,17 +34,29 @@ class AuditEvent:
 
 @dataclass(frozen=True, kw_only=True)
 class Actor:
-    """Who does it: ``user:42``, ``service_account:7`` or ``operator:<login name>``, in which request."""
+    """Who does it: ``user:42``, ``service_account:7`` or ``operator:<login name>``, in which request.
+
+    ``on_behalf_of``: the human whom a service account acts for.
+    """
 
     name: str
+    on_behalf_of: str | None = None
     request_id: str | None = None
 
     def did(self, action: AuditAction, at: datetime, **fields: Any) -> AuditEvent:
-        """The event that tells of it; ``fields`` are the event's other columns."""
+        """The event that tells of it; ``fields`` are the event's other columns.
+
+        What a pair does names both parties as columns; whom else it concerned is in the detail.
+        """
+        if self.on_behalf_of is not None:
+            pair = {"user": self.on_behalf_of, "service_account": self.name}
+            others = {name: fields[name] for name in pair if fields.get(name) not in {None, pair[name]}}
+            concerned = {"concerned": others} if others else {}
+            fields |= pair | {"detail": {**fields.get("detail", {}), **concerned}}
         return AuditEvent(action=action, at=at, actor=self.name, request_id=self.request_id, **fields)
 
 
-_INSERT = insert(AuditRow.__table__)  # type: ignore[arg-type]  # declared as what all tables have in common
+_INSERT = Prepared(insert(AuditRow.__table__))  # type: ignore[arg-type]  # declared as what all tables have in common
 
 
 def record(connection: Connection | Session, *events: AuditEvent) -> None:
@@ -51,7 +64,9 @@ def record(connection: Connection | Session, *events: AuditEvent) -> None:
     if isinstance(connection, Session):
         connection.flush()
         connection = connection.connection()
-    connection.execute(_INSERT, append(connection, map(_columns, events)))
+    if not connection.in_transaction():
+        connection.begin()  # before the chain advances, which a beginning would undo
+    _INSERT.execute(connection, *append(connection, map(_columns, events)))
 
 
 def _columns(event: AuditEvent) -> dict[str, Any]:

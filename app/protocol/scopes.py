@@ -41,6 +41,14 @@ def parse_scope(text: str, known: Collection[str]) -> RequestedScope:
     return RequestedScope(names, _human(humans[0]) if humans else None)
 
 
+def named_human(text: str) -> int | None:
+    """The one human whom a scope parameter names, however wrong the rest of it may be; for the ledger."""
+    words = text.split(" ") if len(text) <= _LONGEST else []
+    humans = {word for word in words if word.startswith("user:")}
+    principal = parse_principal(humans.pop()) if len(humans) == 1 else None
+    return principal[1] if principal is not None else None
+
+
 def _human(word: str) -> int:
     principal = parse_principal(word)
     if principal is None or principal[0] is not PrincipalKind.USER:

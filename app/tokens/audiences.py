@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, InvalidInput, NotFound
@@ -20,6 +21,7 @@ from app.signing import transitions
 from app.signing.algorithms import ALWAYS, Algorithm
 from app.tokens.models import Audience, AudienceIntrospector, AudienceProject
 
+_TAKEN = "uri: this audience is registered already"
 Openness = Literal["open", "registered"]
 
 
@@ -70,10 +72,10 @@ def register(
     now: datetime,
 ) -> Audience:
     """``introspectors`` alone may ask about tokens for it (RFC 7662 §2.1)."""
-    _check_registration(issuer, uri, kind, algorithm, projects)
-    _check_api_options(kind, rendering, introspectors)
+    check_registration(issuer, uri, kind, algorithm, projects)
+    check_api_options(kind, rendering, introspectors)
     if session.scalar(select(Audience.id).where(Audience.canonical == canonical(uri))) is not None:
-        raise Conflict("uri: this audience is registered already")
+        raise Conflict(_TAKEN)
     audience = Audience(
         uri=uri,
         canonical=canonical(uri),
@@ -83,38 +85,50 @@ def register(
         created_at=now,
     )
     session.add(audience)
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError:
+        raise Conflict(_TAKEN) from None
+    bind(session, audience, projects, introspectors)
+    detail = told(audience, projects, introspectors)
+    record(session, by.did(AuditAction.AUDIENCE_ADD, now, detail=detail))
+    return audience
+
+
+def bind(
+    session: Session, audience: Audience, projects: Sequence[Project], introspectors: Sequence[ServiceAccount]
+) -> None:
     session.add_all(AudienceProject(audience_id=audience.id, project_id=project.id) for project in projects)
     session.add_all(
         AudienceIntrospector(audience_id=audience.id, service_account_id=account.id)
         for account in introspectors
     )
-    detail = {
-        "uri": uri,
-        "kind": kind.value,
-        "alg": algorithm,
-        "rendering": rendering.value,
+
+
+def told(
+    audience: Audience, projects: Sequence[Project], introspectors: Sequence[ServiceAccount]
+) -> dict[str, Any]:
+    """A registration, in the ledger's words."""
+    return {
+        "uri": audience.uri,
+        "kind": audience.kind,
+        "alg": audience.algorithm,
+        "rendering": audience.rendering,
+        "projects": [project.path for project in projects],
         "introspectors": [service_account_principal(account.id) for account in introspectors],
     }
-    record(session, by.did(AuditAction.AUDIENCE_ADD, now, detail=detail))
+
+
+def find(session: Session, uri: str, *, for_update: bool = False) -> Audience:
+    query = select(Audience).where(Audience.canonical == canonical(uri))
+    audience = session.scalar(query.with_for_update() if for_update else query)
+    if audience is None:
+        raise NotFound("uri: no such audience is registered")
     return audience
 
 
-def introspectors(session: Session) -> dict[int, list[str]]:
-    """Names of the accounts that may ask, by the audience's number."""
-    found: dict[int, list[str]] = {}
-    query = select(AudienceIntrospector.audience_id, ServiceAccount.name).join(
-        ServiceAccount, ServiceAccount.id == AudienceIntrospector.service_account_id
-    )
-    for audience_id, name in session.execute(query.order_by(ServiceAccount.name)):
-        found.setdefault(audience_id, []).append(name)
-    return found
-
-
 def remove(session: Session, uri: str, *, by: Actor, now: datetime) -> Audience:
-    audience = session.scalar(select(Audience).where(Audience.canonical == canonical(uri)))
-    if audience is None:
-        raise NotFound("uri: no such audience is registered")
+    audience = find(session, uri)
     session.delete(audience)
     session.flush()
     _release(session, audience.algorithm, by, now)
@@ -179,7 +193,7 @@ def _reserved(issuer: str, audience: str) -> str | None:
     return None
 
 
-def _check_registration(
+def check_registration(
     issuer: str, uri: str, kind: AudienceKind, algorithm: str, projects: Sequence[Project]
 ) -> None:
     if reason := check_audience(uri) or _reserved(issuer, uri):
@@ -190,7 +204,7 @@ def _check_registration(
         raise InvalidInput("uri: an api audience is an absolute URI and is not bound to projects")
 
 
-def _check_api_options(
+def check_api_options(
     kind: AudienceKind, rendering: Rendering, introspectors: Sequence[ServiceAccount]
 ) -> None:
     if kind is not AudienceKind.API and (rendering is not Rendering.COMPOSITE or introspectors):

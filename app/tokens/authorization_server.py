@@ -8,12 +8,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from functools import cached_property
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
 
 from authlib.integrations.flask_oauth2 import AuthorizationServer
-from authlib.integrations.flask_oauth2.requests import FlaskOAuth2Request
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import OAuth2Request
 from authlib.oauth2.rfc6749.endpoint import Endpoint
@@ -56,17 +54,18 @@ class TokenError(OAuth2Error):  # type: ignore[misc]  # Authlib has no types
         return headers
 
 
-class _TokenRequest(FlaskOAuth2Request):  # type: ignore[misc]  # Authlib has no types
+class _TokenRequest(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
     """Its form is without empty parameters: they are as if omitted (RFC 6749 §3.2)."""
 
-    def __init__(self, request: Request) -> None:
-        super().__init__(request)
-        self.payload = BasicOAuth2Payload(self.form)
+    connection: Connection
+    form = args = MultiDict[str, str]()
 
-    @cached_property
-    def form(self) -> MultiDict[str, str]:
-        given = self._request.form.items(multi=True)
-        return MultiDict((name, value) for name, value in given if value)
+    def __init__(self, request: Request, uri: str) -> None:
+        super().__init__(request.method, uri, headers=request.headers)
+        given = request.form.items(multi=True)
+        self.form = MultiDict((name, value) for name, value in given if value)
+        self.args = request.args
+        self.payload = BasicOAuth2Payload(self.form)
 
 
 class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no types
@@ -77,6 +76,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
         mint: Mint,
         introspection: Introspection,
         revocation: Revocation,
+        strangers: Strangers,
         request_id: Callable[[], str],
     ) -> None:
         super().__init__()
@@ -84,7 +84,8 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
         self.introspection = introspection
         self.revocation = revocation
         self.request_id = request_id
-        self._strangers = Strangers()
+        self._address = f"https://{urlsplit(mint.issuer).netloc}"
+        self._strangers = strangers
         self.register_grant(ClientCredentials)
         self.register_endpoint(Introspect)
         self.register_endpoint(Revoke)
@@ -93,8 +94,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
         """At the issuer's host and by https, whatever the request says: TLS ends at the proxy in front,
         and Authlib refuses what looks like plain http to it.
         """
-        address = {"wsgi.url_scheme": "https", "HTTP_HOST": urlsplit(self.mint.issuer).netloc}
-        return _TokenRequest(Request(flask_request.environ | address))
+        return _TokenRequest(flask_request, self._address)
 
     def get_token_grant(self, request: OAuth2Request) -> BaseGrant:
         check_form(request, "grant_type")
@@ -122,16 +122,17 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
         self, action: AuditAction, request: OAuth2Request | None, answer: Callable[[OAuth2Request], "Answer"]
     ) -> Any:
         """Authlib's walk, with one door for refusals: each is in the ledger before it is answered."""
-        request = self.create_oauth2_request(request)
         now = self.mint.clock()
-        self._record(
-            *(each.told(now, repeated=count) for each, count in self._strangers.repeated(now).items())
-        )
-        try:
-            return self.handle_response(*answer(request))
-        except TokenError as error:
-            self._record_stranger(action, request, error)
-            return self.handle_error_response(request, error)
+        repeated = [each.told(now, repeated=count) for each, count in self._strangers.repeated(now).items()]
+        with self.mint.database.connection() as connection:
+            request = self.create_oauth2_request(request)
+            request.connection = connection
+            self._record(connection, *repeated)
+            try:
+                return self.handle_response(*answer(request))
+            except TokenError as error:
+                self._record_stranger(action, request, error)
+                return self.handle_error_response(request, error)
 
     def get_error_uri(self, request: OAuth2Request | None, error: OAuth2Error) -> None:
         """None: the documentation is not at a fixed address."""
@@ -141,10 +142,9 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
         client_id, client_secret = _credentials(request)
         number = parse_client_id(client_id)
         now = self.mint.clock()
-        if number is not None:
-            with self.mint.database.reading_connection() as connection:
-                if client := authenticate_client(connection, number, Secret(client_secret), now):
-                    return client
+        client = number and authenticate_client(request.connection, number, Secret(client_secret), now)
+        if client:
+            return client
         raise TokenError(
             OAuthError.INVALID_CLIENT, "unknown client, wrong or dead secret, or disabled account"
         )
@@ -160,11 +160,11 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
         stranger = Stranger(error.error, error.cause, client_id, action)
         now = self.mint.clock()
         if self._strangers.is_news(stranger, now):
-            self._record(stranger.told(now, self.request_id()))
+            self._record(request.connection, stranger.told(now, self.request_id()))
 
-    def _record(self, *events: AuditEvent) -> None:
+    def _record(self, connection: Connection, *events: AuditEvent) -> None:
         if events:
-            with self.mint.database.writing_connection() as connection:
+            with self.mint.database.writing_on(connection):
                 record(connection, *events)
 
 
@@ -181,7 +181,9 @@ class ClientCredentials(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  #
         client: Client = self.request.client
         actor = self.server.actor(client)
         try:
-            signed = mint.access_token(lambda connection, now: self._decide(client, connection, now), actor)
+            signed = mint.access_token_on(
+                self.request.connection, lambda connection, now: self._decide(client, connection, now), actor
+            )
         except GrantRefused as refusal:
             raise TokenError(refusal.error, cause=None) from None
         return 200, signed.answer(), self.TOKEN_RESPONSE_HEADER
@@ -208,11 +210,10 @@ class Introspect(Endpoint):  # type: ignore[misc]  # Authlib has no types
     def create_endpoint_response(self, request: OAuth2Request) -> "Answer":
         check_form(request, "token")
         server: TokenServer = self.server
-        client, database, now = server.authenticate(request), server.mint.database, server.mint.clock()
-        with database.reading_connection() as connection:
-            finding = server.introspection.asked_by(connection, client.id, request.form["token"], now)
+        client, connection, now = server.authenticate(request), request.connection, server.mint.clock()
+        finding = server.introspection.asked_by(connection, client.id, request.form["token"], now)
         if finding.cause is not None:
-            with database.writing_connection() as connection:
+            with server.mint.database.writing_on(connection):
                 record(connection, finding.denial(server.actor(client), now))
         return 200, finding.answer, _JSON
 

@@ -14,7 +14,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
-    Select,
     bindparam,
     insert,
     literal_column,
@@ -29,6 +28,7 @@ from app.identity.credentials import note_use
 from app.identity.cut_offs import CutOffKind
 from app.identity.models import ClientSecret, Delegation, Principal
 from app.ledger.record import AuditEvent, record
+from app.prepared import Prepared
 from app.signing.keyring import FOLLOWS_WITHIN_SECONDS
 from app.signing.models import KeyState, SigningKey
 from app.tokens.models import IssuedToken
@@ -104,16 +104,17 @@ _ALIVE: Mapping[str, tuple[Any, ColumnElement[bool]]] = {
 """By condition: the table whose row must be there, and what makes it alive."""
 
 
-_INSERT = insert(IssuedToken.__table__)  # type: ignore[arg-type]  # declared as what all tables have in common
+_INSERT = Prepared(insert(IssuedToken.__table__))  # type: ignore[arg-type]  # declared as what all tables have in common
 
 
 def commit(connection: Connection, proposed: Commit) -> None:
-    """Writes it all into the caller's transaction; raises ``Overtaken`` with nothing written."""
-    _check(connection, proposed.conditions, proposed.at)
-    connection.execute(_INSERT, proposed.tokens)
-    record(connection, *proposed.events)
+    """Writes it all into the caller's transaction; ``Overtaken`` ends that, with nothing written."""
     if proposed.used_client_secret is not None:
+        # First: two who held the row together, as conditions do, would each wait for the other to let go.
         note_use(connection, proposed.used_client_secret, proposed.at)
+    _check(connection, proposed.conditions, proposed.at)
+    _INSERT.execute(connection, *proposed.tokens)
+    record(connection, *proposed.events)
 
 
 def _check(connection: Connection, conditions: Conditions, at: datetime) -> None:
@@ -123,18 +124,18 @@ def _check(connection: Connection, conditions: Conditions, at: datetime) -> None
     values = wanted | {"at": at, "still_followed": at - timedelta(seconds=FOLLOWS_WITHIN_SECONDS)}
     alive = tuple(name for name in wanted if name in _ALIVE)
     lineage = tuple(name for name in wanted if name in _CUT_OFF_KINDS)
-    all_alive = connection.execute(_all_alive(alive), values).first() is not None and all(
-        connection.execute(_all_alive(("kid",)), values | {"kid": kid}).first() for kid in others
+    all_alive = bool(_all_alive(alive).rows(connection, values)) and all(
+        _all_alive(("kid",)).rows(connection, values | {"kid": kid}) for kid in others
     )
-    cut_off = bool(lineage) and connection.execute(_cut_off(lineage), values).first() is not None
+    cut_off = bool(lineage) and bool(_cut_off(lineage).rows(connection, values))
     if cut_off or not all_alive:
-        dead = [name for name in alive if connection.execute(_all_alive((name,)), values).first() is None]
+        dead = [name for name in alive if not _all_alive((name,)).rows(connection, values)]
         causes = [*dead, *(["cut_off"] if cut_off else [])] or ["kid"]
         raise (KeyOvertaken if causes == ["kid"] else Overtaken)(f"no longer valid: {', '.join(causes)}")
 
 
 @cache
-def _all_alive(names: tuple[str, ...]) -> Select[int]:
+def _all_alive(names: tuple[str, ...]) -> Prepared:
     """One row if all are alive. Where writers run side by side (PostgreSQL), the rows are held until the
     commit: whoever would disable, revoke or kill one of them waits, and is then told of a token that was
     there.
@@ -143,16 +144,16 @@ def _all_alive(names: tuple[str, ...]) -> Select[int]:
     query = select(literal_column("1", Integer)).select_from(first[0])
     for table, _ in others:
         query = query.join(table, true())
-    return query.where(first[1], *(alive for _, alive in others)).with_for_update(read=True)
+    return Prepared(query.where(first[1], *(alive for _, alive in others)).with_for_update(read=True))
 
 
 _CUT_OFF_KINDS = frozenset(kind.value for kind in CutOffKind)
 
 
 @cache
-def _cut_off(names: tuple[str, ...]) -> Select[int]:
+def _cut_off(names: tuple[str, ...]) -> Prepared:
     """A row if any is cut off; a run is told dead by this alone. A statement of its own, after the rows are
     held: one that has waited for a kill would not see what that wrote beside them.
     """
     targets: cut_offs.Targets = {CutOffKind(name): bindparam(name) for name in names}
-    return select(literal_column("1", Integer)).where(cut_offs.hits(targets, bindparam("at")))
+    return Prepared(select(literal_column("1", Integer)).where(cut_offs.hits(targets, bindparam("at"))))

@@ -15,7 +15,7 @@ from app.identity.facts import load
 from app.identity.permissions import SCOPES
 from app.identity.policy import Conjunct, Question
 from app.protocol.oauth_errors import OAuthError
-from app.protocol.scopes import RequestedScope, ScopeError, composite_scope, parse_scope
+from app.protocol.scopes import RequestedScope, ScopeError, composite_scope, named_human, parse_scope
 from app.signing.algorithms import ALWAYS, Algorithm
 from app.tokens.audiences import ApiAudience, Rendering, api_of, find_api
 
@@ -116,7 +116,12 @@ def _parse(account: Account, scope: str) -> RequestedScope:
     try:
         requested = parse_scope(scope, SCOPES)
     except ScopeError as error:
-        raise GrantRefused(OAuthError.INVALID_SCOPE, str(error), service_account_id=account.id) from None
+        raise GrantRefused(
+            OAuthError.INVALID_SCOPE,
+            str(error),
+            service_account_id=account.id,
+            user_id=named_human(scope),
+        ) from None
     if not account.is_composite and requested.user_id is not None:
         raise _refused(
             account, requested, "the service account acts in its own name; it takes no user: scope"

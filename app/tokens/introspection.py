@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, exists, select
+from sqlalchemy import Connection, bindparam, exists, select
 from sqlalchemy.orm import aliased
 
 from app.clock import timestamp
@@ -19,6 +19,7 @@ from app.identity import cut_offs
 from app.identity.models import Delegation, Principal, ServiceAccount, User
 from app.ledger.actions import AuditAction, Outcome
 from app.ledger.record import Actor, AuditEvent
+from app.prepared import Prepared
 from app.protocol.claims import ACCESS_TOKEN_TYPE, ID_TOKEN_TYPE
 from app.protocol.principals import PrincipalKind, parse_principal, service_account_principal, user_principal
 from app.signing.models import PUBLISHED, SigningKey
@@ -93,7 +94,7 @@ class Introspection:
         claims = signed.claims
         audience = claims["aud"] if isinstance(claims["aud"], str) else ""
         asked = {"jti": claims["jti"], "caller": caller, "audience": canonical(audience)}
-        row = connection.execute(_life(), asked).one_or_none()
+        row = _life().row(connection, asked)
         if row is None or claims["iss"] != self.issuer or signed.type != _TYPES[row.kind]:
             return Finding(cause="a token that was never issued", claims=claims)
         cause = next((cause for cause, holds in causes.items() if holds(row, claims, now)), None)
@@ -107,10 +108,11 @@ class Introspection:
 
 
 _TYPES = {"access": ACCESS_TOKEN_TYPE, "id": ID_TOKEN_TYPE}
-_Test = Callable[[Row[*tuple[Any, ...]], Mapping[str, Any], datetime], bool]
+_Test = Callable[[Any, Mapping[str, Any], datetime], bool]
+"""Over a row of ``_life``, the claims, and now."""
 
 
-def _is_unlike_its_row(row: Row[*tuple[Any, ...]], claims: Mapping[str, Any], _now: datetime) -> bool:
+def _is_unlike_its_row(row: Any, claims: Mapping[str, Any], _now: datetime) -> bool:
     """It names the audience and the human of its row, an access token in its scope too, and no second one."""
     humans = [word for word in claims.get("scope", "").split(" ") if word.startswith("user:")]
     named = [(PrincipalKind.USER, row.user_id)] if row.user_id is not None and row.kind == "access" else []
@@ -145,7 +147,7 @@ _CAUSES: dict[str, _Test] = {
 
 
 @cache
-def _life() -> Select[*tuple[Any, ...]]:
+def _life() -> Prepared:
     """One round trip for all that a token lives from; parameters ``jti``, ``caller`` and ``audience``."""
     human, account = aliased(Principal), aliased(Principal)
     may_ask = exists().where(
@@ -154,7 +156,7 @@ def _life() -> Select[*tuple[Any, ...]]:
         Audience.canonical == bindparam("audience"),
         Audience.kind == AudienceKind.API.value,
     )
-    return (
+    return Prepared(
         select(
             IssuedToken.kind,
             IssuedToken.service_account_id,

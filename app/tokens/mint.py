@@ -6,6 +6,7 @@ Authlib's grant, a run and the command line all come through here.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -22,6 +23,7 @@ from app.tokens.commit import KeyOvertaken, commit, merged
 from app.tokens.grants import AccessGrant, GrantRefused
 
 Decide = Callable[[Connection, datetime], AccessGrant]
+Assemble = Callable[[Assembler], list[Signed]]
 
 
 @dataclass(frozen=True)
@@ -40,56 +42,36 @@ class Mint:
 
     def access_token(self, decide: Decide, by: Actor) -> Signed:
         """One access token, durable with its ledger row; ``GrantRefused`` is in the ledger too."""
+        with self.database.connection() as connection:
+            return self.access_token_on(connection, decide, by)
+
+    def access_token_on(self, connection: Connection, decide: Decide, by: Actor) -> Signed:
+        """The same on a connection of ``Database.connection``."""
         now = self.clock()
         try:
-            with self.database.reading_connection() as connection:
-                grant = decide(connection, now)
-            return self._issue_access(grant, by, now)
+            grant = decide(connection, now)
+            return self._issue_access(connection, grant, by, now)
         except GrantRefused as refusal:
-            self._record_refusal(refusal, by, now)
+            self._record_refusal(connection, refusal, by, now)
             raise
 
     def for_run(self, grant: AccessGrant, id_grants: Iterable[IdTokenGrant], by: Actor) -> RunTokens:
         """A run's access token and ID tokens: signed, then committed in one transaction, all or none."""
-        named = list(id_grants)
-        access, *ids = self._issue(
-            by,
-            self.clock(),
-            lambda assembler: [
-                assembler.access_token(grant, self.access_token_life),
-                *(assembler.id_token(each) for each in named),
-            ],
-        )
+        named, life = list(id_grants), self.access_token_life
+
+        def assemble(assembler: Assembler) -> list[Signed]:
+            return [assembler.access_token(grant, life), *map(assembler.id_token, named)]
+
+        with self.database.connection() as connection:
+            access, *ids = self._issue(connection, by, self.clock(), assemble)
         return RunTokens(access, {each.name: signed for each, signed in zip(named, ids, strict=True)})
 
-    def _issue(self, by: Actor, now: datetime, assemble: Callable[[Assembler], list[Signed]]) -> list[Signed]:
-        """Signed, then committed; once more if this process had yet to follow a change of keys."""
-        try:
-            return self._issue_once(by, now, assemble)
-        except KeyOvertaken:
-            self.keyring.refresh()
-            return self._issue_once(by, now, assemble)
-
-    def _issue_once(
-        self, by: Actor, now: datetime, assemble: Callable[[Assembler], list[Signed]]
-    ) -> list[Signed]:
-        signed = assemble(self._assembler(by, now))
-        with self.database.writing_connection() as connection:
-            commit(connection, merged([each.commit for each in signed]))
-        return signed
-
-    def _assembler(self, by: Actor, now: datetime) -> Assembler:
-        keys = self.keyring.current()
-        return Assembler(issuer=self.issuer, keys=keys, by=by, now=now, announce=self._announce)
-
-    def _announce(self, event: AuditEvent) -> None:
-        with self.database.writing_connection() as connection:
-            record(connection, event)
-
-    def _issue_access(self, grant: AccessGrant, by: Actor, now: datetime) -> Signed:
+    def _issue_access(self, connection: Connection, grant: AccessGrant, by: Actor, now: datetime) -> Signed:
         life = self.access_token_life
         try:
-            [signed] = self._issue(by, now, lambda assembler: [assembler.access_token(grant, life)])
+            [signed] = self._issue(
+                connection, by, now, lambda assembler: [assembler.access_token(grant, life)]
+            )
         except Overtaken as overtaken:
             raise GrantRefused(
                 OAuthError.INVALID_SCOPE,
@@ -99,7 +81,34 @@ class Mint:
             ) from None
         return signed
 
-    def _record_refusal(self, refusal: GrantRefused, by: Actor, now: datetime) -> None:
+    def _issue(self, connection: Connection, by: Actor, now: datetime, assemble: Assemble) -> list[Signed]:
+        """Signed, then committed; once more if this process had yet to follow a change of keys."""
+        try:
+            return self._issue_once(connection, by, now, assemble)
+        except KeyOvertaken:
+            self.keyring.refresh()
+            return self._issue_once(connection, by, now, assemble)
+
+    def _issue_once(
+        self, connection: Connection, by: Actor, now: datetime, assemble: Assemble
+    ) -> list[Signed]:
+        signed = assemble(self._assembler(connection, by, now))
+        together = signed[0].commit if len(signed) == 1 else merged([each.commit for each in signed])
+        with self.database.writing_on(connection):
+            commit(connection, together)
+        return signed
+
+    def _assembler(self, connection: Connection, by: Actor, now: datetime) -> Assembler:
+        announce, keys = partial(self._announce, connection), self.keyring.current()
+        return Assembler(issuer=self.issuer, keys=keys, by=by, now=now, announce=announce)
+
+    def _announce(self, connection: Connection, event: AuditEvent) -> None:
+        with self.database.writing_on(connection):
+            record(connection, event)
+
+    def _record_refusal(
+        self, connection: Connection, refusal: GrantRefused, by: Actor, now: datetime
+    ) -> None:
         account, user = refusal.service_account_id, refusal.user_id
         event = by.did(
             AuditAction.ACCESS_TOKEN_ISSUE,
@@ -109,4 +118,4 @@ class Mint:
             user=user and user_principal(user),
             detail={"error": refusal.error.code, "cause": refusal.cause},
         )
-        self._announce(event)
+        self._announce(connection, event)

@@ -34,7 +34,7 @@ class Strangers:
     """What the ledger is told of strangers, so that none can make it grow at will.
 
     The first of a kind has its row at once. Its repeats within the minute are counted in this process, and
-    one row tells their number at the first token request after it; a process that ends before takes the
+    one row tells their number at the first request after it; a process that ends before takes the
     number with it. A minute knows 100 client ids and causes; all further ids count as one.
     """
 
@@ -42,6 +42,11 @@ class Strangers:
         self._lock = Lock()
         self._began: datetime | None = None
         self._repeats: dict[Stranger, int] = {}
+
+    def told(self, stranger: Stranger, now: datetime, request_id: str) -> list[AuditEvent]:
+        """The rows to write now: of the last minute's repeats, and of this one if it is news."""
+        events = [each.told(now, repeated=count) for each, count in self.repeated(now).items()]
+        return [*events, stranger.told(now, request_id)] if self.is_news(stranger, now) else events
 
     def is_news(self, stranger: Stranger, now: datetime) -> bool:
         with self._lock:

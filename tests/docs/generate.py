@@ -7,6 +7,9 @@ from typing import Any
 import click
 
 from app.cli import main
+from app.endpoints.api.blueprint import PREFIX as API
+from app.endpoints.api.operations import Operation
+from app.endpoints.api.resources import RESOURCES
 from app.settings import PREFIX, declared
 from tests.support.tools import ROOT
 
@@ -42,6 +45,78 @@ times are RFC 3339 in UTC, ids are integers, what is absent is `null`. The exit 
 """
 
 
+_API = f"""# The administration API
+
+{_NOTE}
+
+`{API}` on the issuer administers the installation over HTTP, in JSON. `{API}/openapi.json` describes every
+operation, body and answer (OpenAPI 3.1): public, and enough to generate a client from. How to begin:
+[Using the API](../guides/api.md). The representations are those of the command line's `--json`.
+
+## Who is calling
+
+A bearer token (RFC 6750), either of
+- a **personal access token** of a human (`countersign user token create`): in person, with what its scopes
+  cover. An *administrator* is one in person with scope `api`;
+- an **access token** whose audience is this API. Of a pair (a service account for a human) the
+  [intersection](../guides/authorization.md) decides. A pair never grants a delegation, makes a credential or
+  administers people.
+
+Client secrets are refused here. What somebody may not know of is answered with 404, in the same words as
+what is not there; every denial has its row in [the ledger](audit.md), under both names.
+
+## Problems
+
+Every refusal is `application/problem+json` (RFC 9457): `type`, `title`, `status`, `detail`, `request_id`, and
+where input was refused `errors`, a list of `key` and `fix`. No value that was given is repeated. Bodies and
+queries are read strictly: a key that is not described, or `"1"` for `1`, is refused.
+
+| status | when |
+|---|---|
+| 400 | the body is not JSON |
+| 401 | no token, or one that is no longer good |
+| 403 | not for this caller |
+| 404 | nothing there that this caller may see |
+| 409 | it clashes with what is there |
+| 412 | `If-Match` or `If-None-Match` does not hold |
+| 413 | the body is too large |
+| 415 | `Content-Type` is not the one that is described |
+| 422 | a key is wrong, missing or unknown |
+| 503 | the database, or a key, cannot be had; `Retry-After` tells when to ask again |
+
+## Lists
+
+`?limit=` (1 to 200, 50 by default); the answer is `{{"items": […], "next_cursor": …}}`. Ask again with
+`?cursor=` until `next_cursor` is `null`. What is added meanwhile makes nothing come twice and nothing be
+left out.
+
+## Changes
+
+`PUT` creates or replaces what the client names itself, and may be sent again: 201 with `Location`, then 200,
+and no row in the ledger where nothing differs. A member that is left out has its default. Every
+representation has an `ETag`. `If-Match` with it refuses a change of what somebody else has changed since;
+`If-None-Match: *` creates and never replaces. A `POST` is not idempotent.
+
+## Operations
+
+`{{+path}}` stands for a path with slashes in it, as they are or as `%2F`. *Anybody*: whoever is known, as far
+as their permissions reach; *person*: a human in person with scope `api`; *administrator*: likewise.
+
+| operation | | what it does | for |
+|---|---|---|---|
+"""
+
+
+def api() -> str:
+    operations = [operation for resource in RESOURCES for operation in resource.operations]
+    return _API + "\n".join([*map(_operation, operations), ""])
+
+
+def _operation(operation: Operation) -> str:
+    call = f"`{operation.method} {operation.template}`"
+    return f"| `{operation.id}` | {call} | {operation.summary} | {operation.by.name.lower()} |"
+
+
 def settings() -> str:
     rows = [_setting(name, metadata) for name, metadata in declared().items()]
     return _SETTINGS + "\n".join([*rows, ""])
@@ -73,7 +148,11 @@ def _section(path: tuple[str, ...], command: click.Command) -> str:
     return f"## {' '.join(path)}\n\n```text\n{command.get_help(context)}\n```\n"
 
 
-GENERATED = {"docs/reference/settings.md": settings, "docs/reference/cli.md": cli}
+GENERATED = {
+    "docs/reference/settings.md": settings,
+    "docs/reference/cli.md": cli,
+    "docs/reference/api.md": api,
+}
 
 
 def write(root: Path = ROOT) -> None:

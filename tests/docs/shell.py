@@ -12,7 +12,7 @@ from tests.docs.pages import Block, blocks
 from tests.support import node_modules, openbao_build
 from tests.support.process import free_port
 from tests.support.require import require
-from tests.support.tools import CURL, NODE, MissingError
+from tests.support.tools import CURL, NODE, ROOT, MissingError
 
 NEEDS = {
     "curl": lambda: CURL.find("curl").parent,
@@ -29,6 +29,7 @@ def _bao() -> Path:
 
 
 _MARK = "\x1e"
+_SDK = ROOT / "sdk/python"
 _WAIT = (
     f"{sys.executable} -c 'import sys, time, urllib.request as u\n"
     "for _ in range(300):\n try: u.urlopen(sys.argv[1]); sys.exit()\n except OSError: time.sleep(0.1)\n"
@@ -47,7 +48,7 @@ class Typed:
 
 def run(page: Path, folder: Path) -> None:
     """Up to the first block that needs what this machine lacks; there the test is skipped."""
-    ports = {"localhost:8000": free_port(), "127.0.0.1:8200": free_port()}
+    moves = _moves("localhost:8000", "localhost:8080", "127.0.0.1:8200")
     wanted: list[Block] = []
     lacking: list[str] = []
     path = [str(Path(sys.executable).parent)]
@@ -59,7 +60,7 @@ def run(page: Path, folder: Path) -> None:
             lacking.append(need or "")
         if not lacking:
             wanted.append(block)
-    _try([each for block in wanted for each in _typed(block, folder, ports)], folder, path, ports)
+    _try([each for block in wanted for each in _typed(block, folder, moves)], folder, path, moves)
     for name in lacking:
         require(NEEDS[name])
 
@@ -67,22 +68,22 @@ def run(page: Path, folder: Path) -> None:
 def run_commands(shown: Mapping[str, str], folder: Path) -> None:
     """Commands, each with what a page shows of it."""
     typed = [Typed(command, command, text) for command, text in shown.items()]
-    _try(typed, folder, [str(Path(sys.executable).parent)], {"localhost:8000": free_port()})
+    _try(typed, folder, [str(Path(sys.executable).parent)], _moves("localhost:8000"))
 
 
-def _try(typed: list[Typed], folder: Path, path: list[str], ports: dict[str, int]) -> None:
-    said = _type(typed, folder, [*path, os.environ["PATH"]], ports)
+def _try(typed: list[Typed], folder: Path, path: list[str], moves: dict[str, str]) -> None:
+    said = _type(typed, folder, [*path, os.environ["PATH"]], moves)
     for each, words in zip(typed, said, strict=True):
-        assert each.shown is None or _matches(_moved(each.shown, ports), words), (
+        assert each.shown is None or _matches(_moved(each.shown, moves), words), (
             f"{each.place} shows\n{each.shown}\nbut it says\n{words}"
         )
 
 
-def _typed(block: Block, folder: Path, ports: dict[str, int]) -> Iterator[Typed]:
+def _typed(block: Block, folder: Path, moves: dict[str, str]) -> Iterator[Typed]:
     if "no-run" in block.marks:
         return
     if name := block.mark("file"):
-        (folder / name).write_text(_moved(block.text, ports))
+        (folder / name).write_text(_moved(block.text, moves))
         if block.language == "js" and not (folder / "node_modules").exists():
             (folder / "node_modules").symlink_to(node_modules.FOLDER / "node_modules")
     elif block.language == "sh" and (url := block.mark("server")):
@@ -98,15 +99,16 @@ def _typed(block: Block, folder: Path, ports: dict[str, int]) -> Iterator[Typed]
             yield Typed(f"{block} `{command}`", command, shown)
 
 
-def _type(typed: list[Typed], folder: Path, path: list[str], ports: dict[str, int]) -> list[str]:
+def _type(typed: list[Typed], folder: Path, path: list[str], moves: dict[str, str]) -> list[str]:
     """What each said, stdout and stderr together."""
     setup = "set -euo pipefail\ntrap 'jobs -p | xargs --no-run-if-empty kill; wait' EXIT\nexec 2>&1\n"
-    script = setup + "".join(f"printf '{_MARK}'\n{_moved(each.command, ports)}\n" for each in typed)
+    script = setup + "".join(f"printf '{_MARK}'\n{_moved(each.command, moves)}\n" for each in typed)
     environment = {
         "PATH": os.pathsep.join(path),
         "HOME": str(folder),
         "LANG": "C.UTF-8",
-        "COUNTERSIGN_ISSUER": f"http://localhost:{ports['localhost:8000']}",
+        "COUNTERSIGN_ISSUER": f"http://{moves['localhost:8000']}",
+        "PYTHONPATH": str(_SDK),  # as if it were installed
     }
     done = subprocess.run(
         ["bash", "-c", script],
@@ -123,10 +125,20 @@ def _type(typed: list[Typed], folder: Path, path: list[str], ports: dict[str, in
     return said
 
 
-def _moved(text: str, ports: dict[str, int]) -> str:
+def _moves(*addresses: str) -> dict[str, str]:
+    """From each documented address, and from the option that names its port, to a port that is free."""
+    moves = {}
+    for address in addresses:
+        host, _, documented = address.partition(":")
+        port = free_port()
+        moves |= {address: f"{host}:{port}", f"--port {documented}": f"--port {port}"}
+    return moves
+
+
+def _moved(text: str, moves: dict[str, str]) -> str:
     """The documented addresses, at ports that are free."""
-    for address, port in ports.items():
-        text = text.replace(address, f"{address.partition(':')[0]}:{port}")
+    for address, free in moves.items():
+        text = text.replace(address, free)
     return text
 
 

@@ -7,6 +7,7 @@ import pytest
 from app.flows.configuration import ConfigurationError, parse
 from tests.docs.pages import GUIDES, PAGES, blocks, name_of
 from tests.docs.shell import run
+from tests.support.tools import ROOT
 
 YAML = list(chain.from_iterable(blocks(page, "yaml") for page in PAGES))
 
@@ -21,6 +22,12 @@ def test_few_commands_are_not_tried():
     """What is left out needs another machine: a proxy, a package registry, an account to create."""
     left_out = [block for page in PAGES for block in blocks(page, "sh", "console") if "no-run" in block.marks]
     assert len(left_out) <= 8, list(map(str, left_out))
+
+
+def test_the_sample_that_is_shown_is_the_sample():
+    page = ROOT / "docs/guides/resource-servers.md"
+    [shown] = [block.text for block in blocks(page, "python") if block.mark("file") == "app.py"]
+    assert shown == (ROOT / "docs/examples/resource-server/app.py").read_text()
 
 
 @pytest.mark.parametrize("block", [each for each in YAML if "refused" not in each.marks], ids=str)

@@ -246,7 +246,8 @@ def test_many_first_starts_at_once_make_one_pair(tmp_path):
     sample = SampleFlow(installation, tmp_path)
     assert_one_active_one_next(sample)
     files = {path.name for path in (tmp_path / "keys").iterdir()}
-    assert files == {f"{kid}.pem" for (kid,) in sample.rows("SELECT kid FROM signing_keys")}
+    kids = [kid for (kid,) in sample.rows("SELECT kid FROM signing_keys")]
+    assert files == {"ledger.pem", *(f"{kid}.pem" for kid in kids)}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import countersign, load, minting, oidc_provider, results, tables
+from bench import asking, countersign, growth, load, minting, oidc_provider, results, tables
 from bench.load import UnexpectedAnswerError
 from bench.processes import Process, cpu_seconds, parse_stat, running, tree
 from bench.results import Result
@@ -84,6 +84,16 @@ RESULT = Result(
             countersign.DISCOVERY: Sample(100, 0.003, 0.003),
             countersign.JWKS: Sample(100, 0.004, 0.004),
             oidc_provider.ISSUING: Sample(100, 0.08, 0.08),
+            asking.DECIDING: Sample(100, 0.0011, 0.0011),
+            asking.INTROSPECTING: Sample(100, 0.026, 0.026),
+        }
+    ],
+    sizes=[1000, 1_000_000],
+    growth=[
+        {
+            growth.name(operation, rows): Sample(100, 0.04 + rows * 1e-8, 0.1)
+            for operation in growth.OPERATIONS
+            for rows in (1000, 1_000_000)
         }
     ],
     start_cpu_seconds=[0.9, 0.7, 0.8],
@@ -99,6 +109,10 @@ RESULT = Result(
         "| a run's tokens ÷ as many signatures | 2.00 | ≤ 1.15 |",
         f"| {countersign.ISSUING} | 1,200 | 833 |",
         f"| {countersign.DISCOVERY}, CPU | 30 microseconds | ≤ 100 microseconds |",
+        f"| {asking.DECIDING}, CPU | 11 microseconds | ≤ 50 microseconds |",
+        f"| {asking.INTROSPECTING}, CPU | 260 microseconds | ≤ 400 microseconds |",
+        f"| {asking.SEARCHING} | 400 | 500 | 1.25 | ≤ 1.2 |",
+        "The largest also has 100,000 members and 10,000 delegations of one human.",
         "| a web worker's start to its first answer, CPU | 0.80 s | ≤ 1.0 s |",
         "| a web worker after the load, resident | 65 MB | ≤ 70 MB |",
     ],
@@ -179,3 +193,19 @@ def test_only_rs256_over_2048_bits_is_compared():
     for other in (issued("ES256", 64), issued("RS256", 384)):
         with pytest.raises(UnexpectedAnswerError):
             load.expect_rs256(other)
+
+
+def test_an_answer_that_says_something_else_ends_the_measurement():
+    load.expect(b'{"active": true, "sub": "user:1"}', active=True)
+    for other in (b'{"active": false}', b"{}"):
+        with pytest.raises(UnexpectedAnswerError):
+            load.expect(other, active=True)
+
+
+def test_a_grown_installation_answers_as_a_small_one_does(tmp_path):
+    """What growth compares is the same work: each operation checks its own answer."""
+    installation, parties = countersign.install(tmp_path)
+    small, large = ([*growth.contestants(tmp_path, installation, parties, [rows], 1)] for rows in (500, 2000))
+    assert [each.name for each in large] == [growth.name(each, 2000) for each in growth.OPERATIONS]
+    for each in (*small, *large):
+        each.work(1)

@@ -98,7 +98,7 @@ def _closing(here: Installation, seconds: float) -> None:
 
 @contextmanager
 def _server(here: Installation) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-m", "app.cli", "serve"])
+    process = subprocess.Popen([sys.executable, "-P", "-m", "app.cli", "serve"])
     try:
         _await_ready(here.settings.issuer, process)
         yield process

@@ -1,7 +1,6 @@
 """An API that keeps files of projects, and lets an agent at them only as far as its human may go.
 
-Register it as docs/guides/resource-servers.md says, then, with `countersign-sdk[flask]` installed:
-`ISSUER=… CLIENT_ID=sa_9 CLIENT_SECRET=… flask --app app run --port 8080`.
+docs/guides/resource-servers.md registers it and runs it.
 """
 
 import os
@@ -14,11 +13,16 @@ from flask.typing import ResponseReturnValue
 app = Flask(__name__)
 server = ResourceServer(
     issuer=os.environ["ISSUER"],
-    audience=os.environ.get("AUDIENCE", "https://api.acme.example"),
+    audience="https://api.acme.example",
     client_id=os.environ["CLIENT_ID"],
     client_secret=os.environ["CLIENT_SECRET"],
 )
 files: dict[tuple[str, str], bytes] = {}
+
+
+@app.get("/healthz")
+def healthy() -> ResponseReturnValue:
+    return {"healthy": True}
 
 
 @app.get("/whoami")
@@ -30,7 +34,7 @@ def who_am_i() -> ResponseReturnValue:
 @app.get("/projects/<path:project>/files/<name>")
 @requires(server, "code.read", resource="{project}")
 def read(project: str, name: str) -> ResponseReturnValue:
-    return files.get((project, name)) or abort(404)
+    return files[project, name] if (project, name) in files else abort(404)
 
 
 @app.put("/projects/<path:project>/files/<name>")

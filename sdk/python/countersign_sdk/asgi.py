@@ -15,7 +15,8 @@ Rule = Callable[[Scope], tuple[str, str] | None]
 
 
 class Guard:
-    """``rule`` names the action and the resource of a request, or ``None`` where any valid token will do.
+    """``rule`` names the action and the resource of a request, or ``None`` where any token that verifies will
+    do, and the issuer is not asked.
 
     Downstream ``scope["identity"]`` is who calls, both names of it. Lifespan events pass; everything else
     that is not HTTP is refused.
@@ -32,8 +33,8 @@ class Guard:
             return
         if scope["type"] != "http":
             raise RuntimeError("the guard lets HTTP through and nothing else")
-        action, resource = self._rule(scope) or (None, None)
-        found = await asyncio.to_thread(check, self._server, _authorization(scope), action, resource)
+        question = self._rule(scope)
+        found = await asyncio.to_thread(check, self._server, _authorization(scope), question)
         if isinstance(found, Refusal):
             await _refuse(found, send)
             return

@@ -4,17 +4,36 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import requests
+from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 _TIMEOUT_SECONDS = 5.0
-_UNKNOWN_KID_COOLDOWN_SECONDS = 10.0
 _DEFAULT_MAX_AGE_SECONDS = 300.0
+_STRANGER_COOLDOWN_SECONDS = 10.0
+_FAILURE_COOLDOWN_SECONDS = 2.0
+
+
+class KeysUnavailable(Exception):  # noqa: N818 - says nothing about the token
+    """There are no fresh keys to verify with."""
+
+
+@dataclass(frozen=True)
+class _Published:
+    keys: KeySet
+    kids: frozenset[str | None]
+    fresh_until: float
 
 
 class PublishedKeys:
-    """Caches for ``max-age``; an unknown ``kid`` may refetch earlier, once in ten seconds at most."""
+    """Keeps keys for their ``max-age``, never longer: a revoked key must not live on here.
+
+    A ``kid`` that is not among them has them fetched anew, once in ten seconds at most. After a failure
+    nothing is tried for two seconds, so that an issuer that hangs does not hang every request. Who finds
+    the key in a fresh set waits for nobody.
+    """
 
     def __init__(
         self, issuer: str, session: requests.Session, monotonic: Callable[[], float] = time.monotonic
@@ -23,29 +42,45 @@ class PublishedKeys:
         self._session = session
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._keys: KeySet | None = None
-        self._fetched_at = self._fresh_until = float("-inf")
+        self._published: _Published | None = None
+        self._strangers_from = self._retry_from = float("-inf")
 
     def holding(self, kid: str) -> KeySet:
-        """The key set, made sure to be fresh, and fetched anew if it does not know the ``kid``."""
-        with self._lock:
-            now = self._monotonic()
-            known = self._keys is not None and any(key.kid == kid for key in self._keys.keys)
-            cooled = now - self._fetched_at >= _UNKNOWN_KID_COOLDOWN_SECONDS
-            if self._keys is None or now >= self._fresh_until or (not known and cooled):
-                self._fetch(now)
-            assert self._keys is not None  # noqa: S101 - fetched above
-            return self._keys
+        """Fresh keys, with the ``kid`` if the issuer publishes it; raises ``KeysUnavailable``."""
+        held = self._fresh()
+        if held is None or kid not in held.kids:
+            with self._lock:
+                held = self._fresh()
+                if held is None or (kid not in held.kids and self._monotonic() >= self._strangers_from):
+                    held = self._fetched()
+        return held.keys
 
-    def _fetch(self, now: float) -> None:
+    def _fresh(self) -> _Published | None:
+        held = self._published
+        return held if held is not None and self._monotonic() < held.fresh_until else None
+
+    def _fetched(self) -> _Published:
+        if self._monotonic() < self._retry_from:
+            raise KeysUnavailable("the issuer's keys could not be fetched a moment ago")
+        try:
+            self._published = self._fetch()
+        except (requests.RequestException, JoseError, ValueError, TypeError, KeyError) as error:
+            self._retry_from = self._monotonic() + _FAILURE_COOLDOWN_SECONDS
+            raise KeysUnavailable(f"the issuer's keys cannot be fetched: {type(error).__name__}") from error
+        finally:
+            self._strangers_from = self._monotonic() + _STRANGER_COOLDOWN_SECONDS
+        return self._published
+
+    def _fetch(self) -> _Published:
+        asked_at = self._monotonic()
         metadata = self._get(f"{self._issuer}/.well-known/openid-configuration").json()
         if metadata["issuer"] != self._issuer:
             raise ValueError("the metadata names another issuer")
         answer = self._get(metadata["jwks_uri"])
-        self._keys = KeySet.import_key_set(answer.json())
-        max_age = re.search(r"max-age=(\d+)", answer.headers.get("Cache-Control", ""))
-        self._fetched_at = now
-        self._fresh_until = now + (float(max_age[1]) if max_age else _DEFAULT_MAX_AGE_SECONDS)
+        keys = KeySet.import_key_set(answer.json())
+        told = re.search(r"max-age=(\d+)", answer.headers.get("Cache-Control", ""))
+        max_age = float(told[1]) if told else _DEFAULT_MAX_AGE_SECONDS
+        return _Published(keys, frozenset(key.kid for key in keys.keys), asked_at + max_age)
 
     def _get(self, url: str) -> requests.Response:
         answer = self._session.get(url, timeout=_TIMEOUT_SECONDS, allow_redirects=False)

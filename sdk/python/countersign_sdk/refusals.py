@@ -30,23 +30,23 @@ class Refusal:
         return json.dumps(problem).encode()
 
 
-def check(
-    server: ResourceServer, authorization: str, action: str | None, resource: str | None
-) -> Identity | Refusal:
-    """The caller's identity if it may do this here; ``action`` of ``None``: any valid token will do."""
+def check(server: ResourceServer, authorization: str, question: tuple[str, str] | None) -> Identity | Refusal:
+    """The caller's identity, if it may; ``question``: which action in which resource. ``None`` asks nobody:
+    any token that verifies will do.
+    """
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token:
         return Refusal(401, "Unauthorized", "send an access token as a bearer token", "Bearer")
     try:
         identity = server.identify(token.strip())
-        if action is None or resource is None:
+        if question is None:
             return identity
-        decision = server.decide(identity, action, resource)
+        decision = server.decide(identity, *question)
     except InvalidToken as invalid:
         return Refusal(401, "Unauthorized", str(invalid), 'Bearer error="invalid_token"')
     except DecisionUnavailable as unavailable:
         return Refusal(503, "Service Unavailable", str(unavailable))
-    return identity if decision.allowed else _denied(identity, decision, action, resource)
+    return identity if decision.allowed else _denied(identity, decision, *question)
 
 
 def _denied(identity: Identity, decision: Decision, action: str, resource: str) -> Refusal:

@@ -9,7 +9,7 @@ import requests
 from joserfc import jws, jwt
 from joserfc.errors import JoseError
 
-from countersign_sdk.keys import PublishedKeys
+from countersign_sdk.keys import KeysUnavailable, PublishedKeys
 
 _ALGORITHMS = ["RS256", "PS256", "ES256", "ES384", "Ed25519"]
 _TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 §2.1
@@ -70,7 +70,9 @@ class ResourceServer:
         self._keys = PublishedKeys(issuer, self._session)
 
     def identify(self, token: str) -> Identity:
-        """Verifies locally: signature, ``typ``, ``iss``, ``aud`` and times (RFC 9068 §4)."""
+        """Verifies locally: signature, ``typ``, ``iss``, ``aud`` and times (RFC 9068 §4), so that a killed
+        token is good until it expires. Raises ``InvalidToken``, and ``DecisionUnavailable`` without keys.
+        """
         if len(token) > _LONGEST_TOKEN:
             raise InvalidToken("the token is too long")
         claims = self._verified(token)
@@ -94,12 +96,12 @@ class ResourceServer:
                 timeout=_TIMEOUT_SECONDS,
                 allow_redirects=False,
             )
-            answer.raise_for_status()
+            if answer.status_code != requests.codes.ok:
+                raise DecisionUnavailable(f"no decision from the issuer: it answered {answer.status_code}")
             body = answer.json()
-            allowed = body["decision"]
-        except (requests.RequestException, KeyError, TypeError, ValueError) as error:
+            return Decision(body["decision"] is True, _reasons(body))
+        except (requests.RequestException, AttributeError, LookupError, TypeError, ValueError) as error:
             raise DecisionUnavailable(f"no decision from the issuer: {type(error).__name__}") from error
-        return Decision(allowed is True, _reasons(body))
 
     def _verified(self, token: str) -> dict[str, Any]:
         try:
@@ -107,10 +109,10 @@ class ResourceServer:
             if str(header.get("typ")).lower().removeprefix("application/") != _TOKEN_TYPE:
                 raise InvalidToken("not an access token")
             decoded = jwt.decode(token, self._keys.holding(str(header.get("kid"))), algorithms=_ALGORITHMS)
+        except KeysUnavailable as unavailable:
+            raise DecisionUnavailable(str(unavailable)) from unavailable
         except (JoseError, ValueError, KeyError) as error:
             raise InvalidToken(f"not verified: {type(error).__name__}") from error
-        except requests.RequestException as error:
-            raise DecisionUnavailable("the issuer's keys cannot be fetched") from error
         return dict(decoded.claims)
 
     def _conditions(self, claims: Mapping[str, Any]) -> dict[str, bool]:

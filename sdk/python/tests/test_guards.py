@@ -6,6 +6,7 @@ import json
 
 import pytest
 from countersign_sdk.asgi import Guard
+from countersign_sdk.flask import requires
 from countersign_sdk.resource_server import DecisionUnavailable, ResourceServer
 
 from tests.support.server import Installation
@@ -176,6 +177,12 @@ def test_the_asgi_guard_decides_alike(acme, guard):
 def test_the_asgi_guard_lets_http_alone_through(guard):
     with pytest.raises(RuntimeError, match="HTTP through and nothing else"):
         called(guard, kind="websocket")
+
+
+@pytest.mark.parametrize("half", [{"action": "code.write"}, {"resource": "{project}"}], ids=str)
+def test_half_a_question_is_none(acme, half):
+    with pytest.raises(TypeError, match="both, or neither"):
+        requires(acme.server, **half)
 
 
 def test_the_guard_needs_a_server_that_may_ask(acme):

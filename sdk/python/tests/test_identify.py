@@ -9,7 +9,9 @@ from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import requests
 from countersign_sdk import DecisionUnavailable, InvalidToken, ResourceServer
+from countersign_sdk.keys import KeysUnavailable, PublishedKeys
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
@@ -19,7 +21,7 @@ NOW = int(time.time())
 
 
 class Issuer(ThreadingHTTPServer):
-    """Publishes its metadata and the keys that it is given, and counts what is fetched."""
+    """Publishes its metadata and the keys that it is given, decides as it is told, counts what is fetched."""
 
     daemon_threads = True
 
@@ -28,6 +30,9 @@ class Issuer(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.names_itself = self.url
         self.keys = [KEY]
+        self.jwks = None
+        self.status = 200
+        self.decision = {}
         self.fetched = Counter()
 
 
@@ -36,15 +41,23 @@ class Publishing(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.server.fetched[self.path] += 1
+        keys = {"keys": [key.as_dict(private=False) for key in self.server.keys]}
         documents = {
             "/.well-known/openid-configuration": {
                 "issuer": self.server.names_itself,
                 "jwks_uri": f"{self.server.url}/jwks",
             },
-            "/jwks": {"keys": [key.as_dict(private=False) for key in self.server.keys]},
+            "/jwks": keys if self.server.jwks is None else self.server.jwks,
         }
-        body = json.dumps(documents[self.path]).encode()
-        self.send_response(200)
+        self.answer(documents[self.path], 200 if self.path != "/jwks" else self.server.status)
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(self.server.decision, self.server.status)
+
+    def answer(self, document, status):
+        body = json.dumps(document).encode()
+        self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Cache-Control", "public, max-age=300")
         self.end_headers()
@@ -208,6 +221,28 @@ def test_a_forgery_is_refused(issuer, server, forge):
         server.identify(forge(issuer))
 
 
+@pytest.fixture
+def clock():
+    return ManualClock()
+
+
+@pytest.fixture
+def published(issuer, clock):
+    with requests.Session() as session:
+        yield PublishedKeys(issuer.url, session, clock)
+
+
+class ManualClock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def kids(keys):
+    return {key.kid for key in keys.keys}
+
+
 def test_keys_are_fetched_once_and_strangers_do_not_make_it_more(issuer, server):
     server.identify(token(issuer))
     for _ in range(3):
@@ -217,17 +252,66 @@ def test_keys_are_fetched_once_and_strangers_do_not_make_it_more(issuer, server)
     assert issuer.fetched["/jwks"] == 1
 
 
-def test_a_new_key_is_found_when_it_is_needed(issuer, server):
-    server.identify(token(issuer))
-    server._keys._fetched_at -= 10
+def test_a_new_key_is_found_when_it_is_needed(issuer, published, clock):
+    published.holding(KEY.kid)
     issuer.keys = [KEY, OTHER]
-    assert server.identify(token(issuer, key=OTHER)).user == "user:42"
+    clock.now += 9
+    assert kids(published.holding(OTHER.kid)) == {KEY.kid}
+    clock.now += 1
+    assert kids(published.holding(OTHER.kid)) == {KEY.kid, OTHER.kid}
     assert issuer.fetched["/jwks"] == 2
+
+
+def test_a_revoked_key_is_gone_when_the_issuer_said_so(issuer, published, clock):
+    issuer.keys = [KEY, OTHER]
+    published.holding(OTHER.kid)
+    issuer.keys = [KEY]
+    clock.now += 299
+    assert OTHER.kid in kids(published.holding(OTHER.kid))
+    clock.now += 1
+    assert kids(published.holding(OTHER.kid)) == {KEY.kid}
+
+
+def test_a_failed_fetch_is_repeated_after_a_while_not_for_every_request(issuer, published, clock):
+    issuer.status = 500
+    for _ in range(3):
+        with pytest.raises(KeysUnavailable):
+            published.holding(KEY.kid)
+    assert issuer.fetched["/jwks"] == 1
+    issuer.status = 200
+    clock.now += 2
+    assert kids(published.holding(KEY.kid)) == {KEY.kid}
+
+
+def test_stale_keys_are_not_used_when_the_issuer_fails(issuer, published, clock):
+    published.holding(KEY.kid)
+    issuer.status = 500
+    clock.now += 299
+    assert kids(published.holding(KEY.kid)) == {KEY.kid}
+    clock.now += 1
+    with pytest.raises(KeysUnavailable):
+        published.holding(KEY.kid)
+
+
+def test_a_stranger_whose_key_is_being_fetched_holds_up_nobody(published, clock):
+    published.holding(KEY.kid)
+    clock.now += 10
+    with published._lock:  # as while a fetch hangs
+        assert kids(published.holding(KEY.kid)) == {KEY.kid}
 
 
 def test_metadata_of_another_issuer_are_not_taken(issuer, server):
     issuer.names_itself = "https://elsewhere.example"
-    with pytest.raises(InvalidToken):
+    with pytest.raises(DecisionUnavailable):
+        server.identify(token(issuer))
+
+
+@pytest.mark.parametrize(
+    "published_by_mistake", [[], {}, {"keys": 5}, {"keys": [{"kty": "??"}]}, "keys"], ids=str
+)
+def test_what_is_no_key_set_says_nothing_about_the_token(issuer, server, published_by_mistake):
+    issuer.jwks = published_by_mistake
+    with pytest.raises(DecisionUnavailable):
         server.identify(token(issuer))
 
 
@@ -236,3 +320,32 @@ def test_without_keys_nothing_is_said_about_the_token(issuer):
     unreachable = ResourceServer(issuer="http://127.0.0.1:9", audience=AUDIENCE, now=lambda: NOW)
     with pytest.raises(DecisionUnavailable):
         unreachable.identify(good)
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (500, {}),
+        (401, {"title": "Unauthorized"}),
+        (302, {"decision": True}),
+        (200, {}),
+        (200, []),
+        (200, "yes"),
+        (200, {"decision": False, "context": {"reasons": [{"allowed": False}]}}),
+        (200, {"decision": False, "context": [1]}),
+    ],
+)
+def test_what_is_no_decision_is_none(issuer, server, status, answer):
+    identity = server.identify(token(issuer))
+    issuer.status, issuer.decision = status, answer
+    with pytest.raises(DecisionUnavailable):
+        server.decide(identity, "code.read", "acme/webapp")
+
+
+@pytest.mark.parametrize("decision", [False, None, "true", 1])
+def test_true_alone_is_yes(issuer, server, decision):
+    identity = server.identify(token(issuer))
+    issuer.decision = {"decision": decision}
+    assert server.decide(identity, "code.read", "acme/webapp").allowed is False
+    issuer.decision = {"decision": True}
+    assert server.decide(identity, "code.read", "acme/webapp").allowed is True

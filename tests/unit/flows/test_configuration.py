@@ -562,7 +562,7 @@ def test_in_every_accepted_flow_names_are_unique_and_secrets_have_a_declared_tok
 @pytest.mark.parametrize(
     ("scopes", "says"),
     [
-        ('["*"]', "scopes[0]: there is no such scope: use api, code.read"),
+        ('["*"]', "scopes[0]: there is no such scope: use api, audit.read, code.read"),
         ("[code.reed]", "scopes[0]: there is no such scope"),
         ("[admin]", "scopes[0]: there is no such scope"),
         ('["user:1"]', "leave `user:` scopes out"),

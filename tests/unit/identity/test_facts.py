@@ -185,3 +185,12 @@ def test_what_is_kept_does_not_grow_without_end(clock):
     for number in range(10_000):
         cache.get(Key(number, None, "project", "a/b"), lambda: None)
     assert len(cache._kept) <= 4096
+
+
+@pytest.mark.parametrize("path", ["a" * 1_000_000, "", "a b", "\0"])
+def test_nothing_is_kept_of_what_is_no_path(clock, path):
+    """A caller chooses it, up to the size of a request."""
+    cache, loaded = FactsCache(clock), []
+    for _ in range(2):
+        cache.get(Key(1, 2, "project", path), lambda: loaded.append(path))
+    assert (len(loaded), cache._kept) == (2, {})

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from app.errors import Conflict, InvalidInput, NotFound
 from app.identity import groups, projects
 from app.identity.models import BurnedPath, Group, Project
+from app.identity.paths import RESERVED
 from tests.support.components import on_every_database
 
 GOOD = ["acme/shop", "a/b", "acme/tools/web-app_2.0", "0/9", "a/" + "x" * 63]
@@ -42,6 +43,18 @@ def test_a_bad_path_is_refused(shared_world, path):
 def test_a_bad_path_is_no_groups_either(shared_world, path):
     with pytest.raises(InvalidInput, match="path: write GROUP"):
         shared_world.change(groups.create_group, path)
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED))
+def test_what_the_api_says_behind_a_path_is_no_part_of_one(shared_world, name):
+    for make, path in (
+        (projects.create_project, f"acme/{name}"),
+        (projects.create_project, f"acme/{name}/web"),
+        (groups.create_group, f"acme/{name}"),
+    ):
+        with pytest.raises(InvalidInput, match=f"path: {name} is what the API calls"):
+            shared_world.change(make, path)
+    assert shared_world.change(projects.create_project, f"{name}/web").path == f"{name}/web"
 
 
 def find(world, path):

@@ -54,9 +54,9 @@ class TestAName:
 
     @pytest.mark.parametrize("name", ["0", "42", "sa_3"])
     def test_is_never_what_a_number_or_a_client_id_looks_like(self, session, name):
-        with pytest.raises(InvalidInput, match=r"login: .* reads as a number or a client id: choose"):
+        with pytest.raises(InvalidInput, match=r"login: reads as a number or a client id: choose"):
             accounts.create_user(session, name, "a@example.com", is_admin=False, **BY_NOW)
-        with pytest.raises(InvalidInput, match=r"name: .* reads as a number or a client id: choose"):
+        with pytest.raises(InvalidInput, match=r"name: reads as a number or a client id: choose"):
             accounts.create_service_account(session, name, is_composite=True, **BY_NOW)
 
     def test_that_is_taken_is_refused(self, components):

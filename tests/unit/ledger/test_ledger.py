@@ -23,7 +23,7 @@ COLUMNS = (
 
 @pytest.mark.parametrize("action", AuditAction)
 def test_an_action_is_source_subject_verb(action):
-    assert re.fullmatch(r"(identity|keys|tokens|flows|ledger):[a-z_]+:[a-z]+", action.value)
+    assert re.fullmatch(r"(identity|keys|tokens|flows|ledger|api):[a-z_]+:[a-z]+", action.value)
 
 
 def test_no_two_actions_are_one():

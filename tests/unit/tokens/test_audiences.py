@@ -143,6 +143,7 @@ class TestRegistering:
             "kind": "api",
             "alg": "RS256",
             "rendering": "composite",
+            "projects": [],
             "introspectors": [],
         }
         assert [action for action, _ in told] == ["tokens:audience:add", "tokens:audience:remove"]

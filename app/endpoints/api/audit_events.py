@@ -1,0 +1,127 @@
+"""The ledger: its rows for those whom they concern, and where it stands."""
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from app import representation as shapes
+from app.endpoints.api.call import Call, naming
+from app.endpoints.api.operations import By, Resource
+from app.endpoints.api.places import ProjectPath
+from app.endpoints.api.schemas import AccountName, Login, Number, Output, Page, Paging, Time
+from app.endpoints.problems import RETRY_AFTER, Problem
+from app.errors import Denied
+from app.identity import accounts, facts
+from app.ledger import search
+from app.ledger.actions import AuditAction, Outcome
+from app.ledger.anchor import shape as anchored
+from app.ledger.checkpoints import heads_of, last_checkpoint
+from app.ledger.key import LedgerKeyError
+from app.protocol.principals import service_account_principal, user_principal
+from app.protocol.scopes import covers
+from app.representation import Shape
+
+audit_events = Resource("Audit events")
+
+
+class AuditEventAnswer(Output):
+    at: str
+    action: str
+    outcome: str
+    actor: str
+    user: str | None
+    service_account: str | None
+    project: str | None
+    run: int | None
+    jti: str | None
+    kid: str | None
+    request_id: str | None
+    detail: dict[str, Any]
+    writer: int
+    seq: int
+    hash: str
+
+
+class HeadAnswer(Output):
+    """A signed checkpoint, as `countersign audit verify --anchor` takes it."""
+
+    id: int
+    at: str
+    previous: str | None
+    heads: dict[str, list[int | str]]
+    hash: str
+    signature: str
+    public_key: str
+
+
+class AuditQuery(Paging):
+    user: Login | None = None
+    service_account: AccountName | None = None
+    project: ProjectPath | None = None
+    run: Number | None = None
+    jti: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]*$")] | None = None
+    action: AuditAction | None = None
+    outcome: Outcome | None = None
+    since: Annotated[Time, Field(description="Inclusive.")] | None = None
+    until: Annotated[Time, Field(description="Exclusive.")] | None = None
+
+
+@audit_events.operation("GET", "/audit-events", by=By.ANYBODY, answer=Page[AuditEventAnswer])
+def list_audit_events(call: Call, query: AuditQuery) -> Shape:
+    """List events, the newest first: all of them for administrators, a project's where one has `audit.read`
+    (name the `project`), and otherwise those that are about the caller.
+    """
+    wanted = _visible(call, query, _filter(call, query))
+    rows = search.newest(call.session, wanted, query.limit + 1, query.cursor)
+    items = rows[: query.limit]
+    cursor = search.cursor(items[-1]) if len(rows) > len(items) else None
+    return {"items": [shapes.audit_event(row) for row in items], "next_cursor": cursor}
+
+
+@audit_events.operation("GET", "/audit-events/head", by=By.ADMINISTRATOR, answer=HeadAnswer, opens="nothing")
+def get_audit_head(call: Call) -> Shape:
+    """Get the last signed checkpoint, a minute old at most while a worker runs, for safekeeping elsewhere."""
+    parts = call.components
+    try:
+        with parts.database.reading() as session:
+            last = last_checkpoint(session)
+        last = last or parts.checkpoints.make()  # what the worker is about to do
+        with parts.database.reading() as session:
+            return anchored(last, heads_of(session, last.id), parts.ledger_key.public)
+    except LedgerKeyError:
+        detail = "The ledger's key cannot be had."
+        raise Problem(503, "Service Unavailable", detail, [("Retry-After", RETRY_AFTER)]) from None
+
+
+def _filter(call: Call, query: AuditQuery) -> search.Filter:
+    given = query.model_dump(exclude={"limit", "cursor"})
+    if query.user is not None:
+        with naming("user"):
+            given["user"] = user_principal(accounts.find_user(call.session, query.user).id)
+    if query.service_account is not None:
+        with naming("service_account"):
+            account = accounts.find_service_account(call.session, query.service_account)
+            given["service_account"] = service_account_principal(account.id)
+    return search.Filter(**given)
+
+
+def _visible(call: Call, query: AuditQuery, wanted: search.Filter) -> search.Filter:
+    """What the caller asks for, as far as it is theirs: never more, and a refusal rather than less."""
+    caller = call.caller
+    if caller.is_admin:
+        return wanted
+    if query.project is not None:
+        place = facts.project_at(call.session, query.project)
+        if call.decide("audit.read", place).allowed:
+            return wanted
+    own = caller.parties
+    if not covers(caller.scopes, ("audit.read",)):
+        raise Denied("The token's scopes do not cover audit.read.")
+    if any(getattr(wanted, name) not in {None, who} for name, who in own.items()):
+        raise Denied("Others' events are for administrators, and in a project for its owners.")
+    return replace(
+        wanted,
+        user=own.get("user", wanted.user),
+        service_account=own.get("service_account", wanted.service_account),
+    )

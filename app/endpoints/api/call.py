@@ -1,0 +1,125 @@
+"""One call of an operation: who calls, in which transaction, under which conditions."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import orjson
+from flask import request
+from sqlalchemy.orm import Session
+
+from app.endpoints.caller import Caller
+from app.errors import Denied, InvalidInput, NotFound
+from app.identity import facts, policy
+from app.ledger.record import Actor
+from app.representation import Shape
+from app.wiring import Components
+
+_LONGEST = timedelta(days=36_500)
+"""The command line's limit of a life."""
+
+
+class Hidden(Denied):
+    """A denial to somebody who may not know that the thing exists: answered as if it did not."""
+
+
+class PreconditionFailed(Exception):  # noqa: N818 - an answer
+    """RFC 9110 §15.5.13."""
+
+
+@dataclass(frozen=True)
+class Created:
+    """201; ``path`` is where it is found below ``/api/v1``."""
+
+    shape: Shape
+    path: str
+
+
+@dataclass
+class Call:
+    """``session`` is the operation's transaction: it commits when the handler returns."""
+
+    components: Components
+    caller: Caller
+    by: Actor
+    now: datetime
+    _session: Session | None = None
+    is_checked: bool = field(default=False, init=False)
+
+    @property
+    def session(self) -> Session:
+        assert self._session is not None, "this operation opens nothing"  # noqa: S101 - our own mistake
+        return self._session
+
+    def within(self, session: Session) -> "Call":
+        """For an operation that opens its transactions itself."""
+        self.is_checked = True  # by the one that this makes
+        return replace(self, _session=session)
+
+    def is_self(self, user_id: int) -> bool:
+        """Whether the caller is this human in person; an agent for them is not."""
+        return self.caller.in_person and self.caller.user_id == user_id
+
+    def require(self, permission: str, place: facts.Place) -> None:
+        """The intersection allows it here, or an administrator asks in person. Whoever may not read the
+        place is told that there is nothing.
+        """
+        if self.caller.is_admin:
+            if not place.exists:
+                raise NotFound(place.path)
+            return
+        refusal = self.decide(permission, place).refusal
+        if refusal is not None:
+            known = self.decide("project.read", place).allowed
+            raise (Denied if known else Hidden)(refusal.reason)
+
+    def decide(self, permission: str, place: facts.Place) -> policy.Decision:
+        """From this transaction, never from a cache."""
+        caller = self.caller
+        known = facts.load(
+            self.session,
+            user_id=caller.user_id,
+            service_account_id=caller.service_account_id,
+            place=place,
+        )
+        question = policy.Question(permission, caller.scopes, caller.delegation_id)
+        return policy.decide(known, question, self.now)
+
+    def check(self, current: Shape | None) -> None:
+        """``If-Match`` and ``If-None-Match`` against the present representation (RFC 9110 §13.1), which must
+        have been read in this transaction; ``None`` when there is none.
+        """
+        self.is_checked = True
+        etag = None if current is None else etag_of(orjson.dumps(current))
+        matches, differs = request.if_match, request.if_none_match
+        if "If-Match" in request.headers and (etag is None or not matches.contains(etag)):
+            raise PreconditionFailed
+        if "If-None-Match" in request.headers and etag is not None and differs.contains_weak(etag):
+            raise PreconditionFailed
+
+    def lock(self, row: object) -> None:
+        """Reads it anew, for us alone until the end: what ``check`` sees is what is changed, on two nodes."""
+        self.session.refresh(row, with_for_update={"of": type(row)})
+
+    def expiry(self, expires_at: datetime | None, default: timedelta | None = None) -> datetime | None:
+        """As far ahead as the command line allows, and no further."""
+        if expires_at is None:
+            return None if default is None else self.now + default
+        if not timedelta(0) < expires_at - self.now <= _LONGEST:
+            raise InvalidInput(f"expires_at: choose a time in the next {_LONGEST.days} days")
+        return expires_at
+
+
+@contextmanager
+def naming(key: str) -> Iterator[None]:
+    """What a member of the body names must be there: not finding it is that member's fault."""
+    try:
+        yield
+    except NotFound:
+        raise InvalidInput(f"{key}: names nothing that there is") from None
+
+
+def etag_of(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:32]

@@ -1,0 +1,81 @@
+"""A project's ``agent-config.yml``."""
+
+from sqlalchemy.orm import Session
+
+from app import representation as shapes
+from app.endpoints.api.call import Call, Created
+from app.endpoints.api.operations import By, Resource
+from app.endpoints.api.places import ProjectPath, hold, place_of, readable_project
+from app.endpoints.api.reading import unprocessable
+from app.endpoints.api.schemas import Output
+from app.errors import NotFound
+from app.flows import configurations as domain
+from app.flows.configuration import ConfigurationError
+from app.flows.faults import SHOWN_FAULTS
+from app.identity.models import Project
+from app.representation import Shape
+
+configurations = Resource("Configurations")
+
+
+class ConfigurationAnswer(Output):
+    id: int
+    project: str
+    sha256: str
+    created_by: str
+    created_at: str
+    content: str
+
+
+@configurations.operation("GET", "/projects/{+path}/config", by=By.ANYBODY, answer=ConfigurationAnswer)
+def get_configuration(call: Call, path: ProjectPath) -> Shape:
+    """Get a project's configuration as it was set."""
+    if (current := _current(call.session, readable_project(call, path))) is None:
+        raise NotFound
+    return current
+
+
+@configurations.operation(
+    "PUT",
+    "/projects/{+path}/config",
+    by=By.ANYBODY,
+    answer=ConfigurationAnswer,
+    opens="nothing",
+    takes="application/yaml",
+)
+def put_configuration(call: Call, path: ProjectPath, content: bytes) -> Shape | Created:
+    """Check a configuration and make it the project's newest version; the newest, sent again, stays.
+
+    Needs `configuration.write`.
+    """
+    with call.components.database.reading() as session:
+        before = _checked(call, session, readable_project(call.within(session), path, "configuration.write"))
+    if before is not None and before["content"].encode() == content:
+        return before
+
+    def permit(session: Session, project: Project) -> None:
+        hold(call.within(session), project)
+        call.within(session).require("configuration.write", place_of(project))
+        _checked(call, session, project)
+
+    parts = call.components
+    try:
+        version = domain.store(parts.database, parts.clock, path, content, call.by, permit)
+    except ConfigurationError as error:
+        shown = error.faults[:SHOWN_FAULTS]
+        raise unprocessable((fault.place, fault.message) for fault in shown) from None
+    shape = shapes.configuration_text(version, path)
+    return shape if before is not None else Created(shape, f"/projects/{path}/config")
+
+
+def _checked(call: Call, session: Session, project: Project) -> Shape | None:
+    current = _current(session, project)
+    call.check(current)
+    return current
+
+
+def _current(session: Session, project: Project) -> Shape | None:
+    try:
+        return shapes.configuration_text(domain.newest(session, project), project.path)
+    except NotFound:
+        return None

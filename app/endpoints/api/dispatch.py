@@ -1,0 +1,152 @@
+"""From a request to its operation and back: who may, in which transaction, and how a refusal is answered."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+from flask import Response, g, request
+from pydantic import ValidationError
+from sqlalchemy.orm import Session
+from werkzeug.routing import Map, Rule
+
+from app.endpoints.api import openapi, reading
+from app.endpoints.api.blueprint import PREFIX
+from app.endpoints.api.call import Call, Created, Hidden, PreconditionFailed, etag_of
+from app.endpoints.api.operations import By, Operation
+from app.endpoints.api.resources import RESOURCES
+from app.endpoints.caller import Caller, authenticate
+from app.endpoints.problems import Problem
+from app.errors import Conflict, Denied, InvalidInput, NotFound, Overtaken
+from app.ledger.actions import AuditAction, Outcome
+from app.ledger.record import record
+from app.wiring import Components
+
+_BEARER = frozenset({"bearer"})
+_NOT_FOUND = "There is nothing here that you may see."
+_DESCRIPTION = "/openapi.json"
+
+
+class Dispatch:
+    def __init__(self, components: Components) -> None:
+        self._components = components
+        self._issuer = components.settings.issuer
+        operations = [operation for resource in RESOURCES for operation in resource.operations]
+        self._description = orjson.dumps(openapi.document(operations, self._issuer))
+        rules = [Rule(each.rule, methods=[each.method], endpoint=each) for each in operations]
+        rules.append(Rule(_DESCRIPTION, methods=["GET"], endpoint=None))
+        self._map = Map(rules, redirect_defaults=False, merge_slashes=False)
+
+    def answer(self, path: str) -> Response:
+        """``path`` is what follows ``/api/v1``."""
+        operation, values = self._map.bind("").match(path, request.method)
+        if operation is None:
+            return self._describe()
+        try:
+            return self._respond(operation, self._run(operation, values))
+        except PreconditionFailed:
+            detail = "It is not as If-Match or If-None-Match says: read it again."
+            raise Problem(412, "Precondition Failed", detail) from None
+        except InvalidInput as refusal:
+            key, _, fix = str(refusal).partition(": ")
+            raise reading.unprocessable([(key.replace("-", "_"), fix)]) from None
+        except NotFound:
+            raise Problem(404, "Not Found", _NOT_FOUND) from None
+        except (Conflict, Overtaken) as refusal:
+            raise Problem(409, "Conflict", str(refusal)) from None
+
+    def _run(self, operation: Operation, values: Mapping[str, Any]) -> Any:
+        """The caller proves to be one before the request is read, and once more in the transaction, where
+        nothing can have changed when it commits.
+        """
+        caller = authenticate(self._components, schemes=_BEARER)
+        try:
+            _admit(caller, operation)
+            arguments = _arguments(operation, values)
+            with self._transaction(operation) as session:
+                if operation.opens == "writing" and session is not None:
+                    caller = authenticate(self._components, session.connection(), _BEARER)
+                    _admit(caller, operation)
+                call = Call(
+                    self._components,
+                    caller,
+                    caller.actor(g.request_id),
+                    self._components.clock(),
+                    session,
+                )
+                answered = operation.handler(call, **arguments)
+                assert call.is_checked or not operation.conditional, operation.id  # noqa: S101 - our own mistake
+                return answered
+        except Denied as denial:
+            self._record(caller, operation, denial)
+            if isinstance(denial, Hidden):
+                raise NotFound from None
+            raise Problem(403, "Forbidden", str(denial)) from None
+
+    @contextmanager
+    def _transaction(self, operation: Operation) -> Iterator[Session | None]:
+        database = self._components.database
+        if operation.opens == "nothing":
+            yield None
+        else:
+            with database.reading() if operation.opens == "reading" else database.writing() as session:
+                yield session
+
+    def _record(self, caller: Caller, operation: Operation, denial: Denied) -> None:
+        event = caller.actor(g.request_id).did(
+            AuditAction.OPERATION_CALL,
+            self._components.clock(),
+            outcome=Outcome.DENIED,
+            detail={"operation": operation.id, "cause": str(denial)},
+            **caller.parties,
+        )
+        with self._components.database.writing_connection() as connection:
+            record(connection, event)
+
+    def _respond(self, operation: Operation, answered: Any) -> Response:
+        if answered is None:
+            return Response(status=204)
+        created = isinstance(answered, Created)
+        shape = answered.shape if isinstance(answered, Created) else answered
+        body = orjson.dumps(shape)
+        response = Response(body, 201 if created else 200, content_type="application/json")
+        response.set_etag(etag_of(body))
+        if isinstance(answered, Created):
+            response.headers["Location"] = f"{self._issuer}{PREFIX}{answered.path}"
+        return _unless_known(response) if operation.method == "GET" else response
+
+    def _describe(self) -> Response:
+        """Public: it tells what everybody's installation has."""
+        response = Response(self._description, content_type="application/json")
+        response.set_etag(etag_of(self._description))
+        response.headers["Cache-Control"] = "public, max-age=3600"
+        return _unless_known(response)
+
+
+def _unless_known(response: Response) -> Response:
+    """304 to whoever has it already (RFC 9110 §13.1.2)."""
+    response.make_conditional(request)
+    return response
+
+
+def _admit(caller: Caller, operation: Operation) -> None:
+    admitted = {By.ANYBODY: True, By.PERSON: caller.in_person, By.ADMINISTRATOR: caller.is_admin}
+    if not admitted[operation.by]:
+        raise Denied(f"This is for {operation.by.value}.")
+
+
+def _arguments(operation: Operation, values: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        path = reading.read_texts(operation.path, values)
+    except ValidationError:
+        raise NotFound from None
+    arguments = dict(path)
+    if operation.query is not None:
+        arguments["query"] = reading.read_query(operation.query)
+    elif request.args:
+        raise reading.unprocessable([("query", "leave it out: this operation has none")])
+    if operation.body is not None:
+        arguments["body"] = reading.read_body(operation.body)
+    if operation.takes is not None:
+        arguments["content"] = reading.read_content(operation.takes)
+    return arguments

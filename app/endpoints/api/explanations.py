@@ -1,0 +1,90 @@
+"""Whether an identity may do something, and which conjunct says so: what AuthZEN answers, told in full."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from app import representation as shapes
+from app.endpoints.api.call import Call, naming
+from app.endpoints.api.operations import By, Resource
+from app.endpoints.api.places import GroupPath
+from app.endpoints.api.schemas import AccountName, Input, Login, Output, Scope
+from app.errors import Denied, InvalidInput
+from app.identity import accounts, facts, policy
+from app.identity.permissions import PERMISSIONS
+from app.representation import Shape
+
+explanations = Resource("Explanations")
+
+
+def _known(name: str) -> str:
+    if name not in PERMISSIONS:
+        raise ValueError(f"use one of {', '.join(sorted(PERMISSIONS))}")
+    return name
+
+
+Permission = Annotated[str, AfterValidator(_known), Field(json_schema_extra={"enum": sorted(PERMISSIONS)})]
+
+
+class ConjunctAnswer(Output):
+    name: str
+    allowed: bool
+    reason: str
+
+
+class ExplanationAnswer(Output):
+    allowed: bool
+    conjuncts: list[ConjunctAnswer]
+
+
+class ExplanationBody(Input):
+    """`user` alone acts in person; a service account alone in its own name; both: it acts for the human."""
+
+    user: Login | None = None
+    service_account: AccountName | None = None
+    action: Permission
+    resource: GroupPath
+    scope: Annotated[list[Scope], Field(min_length=1, max_length=50)] | None = None
+
+
+@explanations.operation(
+    "POST", "/explanations", by=By.ANYBODY, answer=ExplanationAnswer, statuses=(200,), opens="reading"
+)
+def explain(call: Call, body: ExplanationBody) -> Shape:
+    """Tell whether an identity may do something; for administrators and for those whom it concerns."""
+    if body.user is None and body.service_account is None:
+        raise InvalidInput("user: name a user, a service account or both")
+    user, account = _parties(call, body)
+    known = facts.load(
+        call.session,
+        user_id=user,
+        service_account_id=account,
+        place=facts.place_at(call.session, body.resource),
+    )
+    return shapes.decision(policy.decide(known, policy.Question(body.action, body.scope), call.now))
+
+
+def _parties(call: Call, body: ExplanationBody) -> tuple[int | None, int | None]:
+    """A human may ask of all who act in their name, an agent of the pair that it is, in its own name too."""
+    caller = call.caller
+    if not caller.is_admin and not _is_own(call, body):
+        raise Denied("Whether others may do something is for them and for administrators to know.")
+    user = account = None
+    if body.user is not None:
+        with naming("user"):
+            user = accounts.find_user(call.session, body.user).id
+    if body.service_account is not None:
+        with naming("service_account"):
+            account = accounts.find_service_account(call.session, body.service_account).id
+    return user, account
+
+
+def _is_own(call: Call, body: ExplanationBody) -> bool:
+    """By the caller's own names, so that nobody learns who else there is."""
+    caller = call.caller
+    known = facts.load(call.session, user_id=caller.user_id, service_account_id=caller.service_account_id)
+    user = known.human and known.human.name
+    account = known.service_account and known.service_account.name
+    if caller.in_person:
+        return body.user == user
+    return (body.user, body.service_account) == (user, account)

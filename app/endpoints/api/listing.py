@@ -1,0 +1,44 @@
+"""Pages of what the caller may see, each row by the one decision."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+from sqlalchemy.orm import Session
+
+from app.endpoints.api.call import Call
+from app.endpoints.api.paging import cursor_at, position
+from app.endpoints.api.schemas import Paging
+from app.identity import facts, visible
+from app.identity.models import Group, Project
+from app.identity.policy import Question
+from app.representation import Shape
+
+Row = TypeVar("Row", Project, Group)
+
+
+class Finder(Protocol[Row]):
+    def __call__(
+        self,
+        session: Session,
+        known: facts.Facts | None,
+        question: Question,
+        now: datetime,
+        *,
+        after: str,
+        limit: int,
+    ) -> visible.Page[Row]: ...
+
+
+def seen(call: Call, find: Finder[Row], asked: Paging, shape: Callable[[Row], Shape]) -> Shape:
+    """``find``: ``visible.projects`` or ``visible.groups``; a page may be short, its end is no end."""
+    caller = call.caller
+    known = facts.load(call.session, user_id=caller.user_id, service_account_id=caller.service_account_id)
+    question = Question("project.read", caller.scopes, caller.delegation_id)
+    after = position(asked.cursor, str) if asked.cursor is not None else ""
+    everything = caller.is_admin
+    found = find(
+        call.session, None if everything else known, question, call.now, after=after, limit=asked.limit
+    )
+    cursor = None if found.after is None else cursor_at(found.after)
+    return {"items": [shape(row) for row in found.rows], "next_cursor": cursor}

@@ -1,0 +1,87 @@
+"""What a request gives, read strictly; a fault names the key and the remedy, never what was given."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+import orjson
+from flask import request
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from app.endpoints.problems import Problem
+
+Model = TypeVar("Model", bound=BaseModel)
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
+_TELLABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}", re.ASCII)
+_REMEDIES = {"extra_forbidden": "leave it out: there is no such key", "missing": "is required"}
+
+
+def read_body(model: type[Model]) -> Model:
+    if request.mimetype != "application/json":
+        raise Problem(415, "Unsupported Media Type", "Content-Type must be application/json.")
+    data = request.get_data()
+    try:
+        orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise Problem(400, "Bad Request", "The body is not JSON.") from None
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        raise unprocessable(_faults(error)) from None
+
+
+def read_content(media_type: str) -> bytes:
+    if request.mimetype != media_type:
+        raise Problem(415, "Unsupported Media Type", f"Content-Type must be {media_type}.")
+    return request.get_data()
+
+
+def read_query(model: type[Model]) -> Model:
+    repeated = [name for name, values in request.args.lists() if len(values) > 1]
+    if repeated:
+        raise unprocessable((_tellable(name), "give it once") for name in repeated)
+    try:
+        return read_texts(model, request.args)
+    except ValidationError as error:
+        raise unprocessable(_faults(error)) from None
+
+
+def read_texts(model: type[Model], given: Mapping[str, str]) -> Model:
+    """Texts of a URL; what the model wants as a number or a boolean must be written as JSON writes it."""
+    values = {name: _scalar(model, name, text) for name, text in given.items()}
+    return model.model_validate_json(orjson.dumps(values), strict=True)
+
+
+def _scalar(model: type[BaseModel], name: str, text: str) -> str | int | bool:
+    field = model.model_fields.get(name)
+    wanted = str(field.annotation) if field is not None else ""
+    if "int" in wanted and _WHOLE.fullmatch(text):
+        return int(text)
+    if "bool" in wanted and text in {"true", "false"}:
+        return text == "true"
+    return text
+
+
+def unprocessable(faults: Iterable[tuple[str, str]]) -> Problem:
+    faults = list(faults)
+    detail = "; ".join(f"{key}: {fix}" for key, fix in faults)
+    return Problem(422, "Unprocessable Content", detail, faults=faults)
+
+
+def _faults(error: ValidationError) -> list[tuple[str, str]]:
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return [(_key(each), _remedy(each)) for each in found[:20]]
+
+
+def _key(fault: ErrorDetails) -> str:
+    return ".".join(_tellable(part) for part in fault["loc"]) or "body"
+
+
+def _tellable(part: str | int) -> str:
+    """A key that nobody knows may be a secret in the wrong place."""
+    return str(part) if isinstance(part, int) or _TELLABLE.fullmatch(part) else "(unknown key)"
+
+
+def _remedy(fault: ErrorDetails) -> str:
+    return _REMEDIES.get(fault["type"], fault["msg"].removeprefix("Value error, "))

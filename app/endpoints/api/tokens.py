@@ -1,0 +1,84 @@
+"""Personal access tokens: a human's own are theirs to make and to end, anybody's an administrator's."""
+
+from typing import Annotated
+
+from pydantic import Field
+from sqlalchemy import select
+
+from app import representation as shapes
+from app.endpoints.api.call import Call, Created
+from app.endpoints.api.operations import By, Resource
+from app.endpoints.api.paging import page
+from app.endpoints.api.schemas import Input, Login, Number, Output, Page, Paging, Scope, Time
+from app.endpoints.api.users import find_visible
+from app.errors import NotFound
+from app.identity import credentials
+from app.identity.models import PersonalAccessToken
+from app.representation import Shape
+
+tokens = Resource("Personal access tokens")
+
+
+class TokenAnswer(Output):
+    id: int
+    scopes: list[str]
+    created_at: Time
+    expires_at: Time | None
+    revoked_at: Time | None
+    last_used_at: Time | None
+
+
+class NewToken(TokenAnswer):
+    token: Annotated[str, Field(description="Shown once, and kept nowhere.")]
+
+
+class TokenBody(Input):
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=50, examples=[["api"]])]
+    expires_at: Annotated[Time | None, Field(description="Without it never.")] = None
+
+
+@tokens.operation("GET", "/users/{login}/tokens", by=By.PERSON, answer=Page[TokenAnswer])
+def list_tokens(call: Call, login: Login, query: Paging) -> Shape:
+    """List a user's personal access tokens, dead ones too; never the tokens themselves."""
+    user = find_visible(call, login)
+    own = select(PersonalAccessToken).where(PersonalAccessToken.user_id == user.id)
+    return page(call.session, own, PersonalAccessToken.id, query, shapes.personal_access_token)
+
+
+@tokens.operation("POST", "/users/{login}/tokens", by=By.PERSON, answer=NewToken)
+def create_token(call: Call, login: Login, body: TokenBody) -> Created:
+    """Create a personal access token; it is shown once."""
+    row, token = credentials.create_personal_access_token(
+        call.session,
+        find_visible(call, login),
+        body.scopes,
+        expires_at=call.expiry(body.expires_at),
+        by=call.by,
+        now=call.now,
+    )
+    shape = shapes.personal_access_token(row) | {"token": token.reveal()}
+    return Created(shape, f"/users/{login}/tokens/{row.id}")
+
+
+@tokens.operation("GET", "/users/{login}/tokens/{id}", by=By.PERSON, answer=TokenAnswer)
+def get_token(call: Call, login: Login, id: Number) -> Shape:
+    """Show a personal access token, but not the token itself."""
+    return shapes.personal_access_token(_find(call, login, id))
+
+
+@tokens.operation("DELETE", "/users/{login}/tokens/{id}", by=By.PERSON)
+def revoke_token(call: Call, login: Login, id: Number) -> None:
+    """Revoke a personal access token, at once and for ever."""
+    row = _find(call, login, id)
+    call.lock(row)
+    call.check(shapes.personal_access_token(row))
+    if row.revoked_at is None:
+        credentials.revoke_personal_access_token(call.session, row.id, by=call.by, now=call.now)
+
+
+def _find(call: Call, login: str, number: int) -> PersonalAccessToken:
+    user = find_visible(call, login)
+    row = call.session.get(PersonalAccessToken, number)
+    if row is None or row.user_id != user.id:
+        raise NotFound
+    return row

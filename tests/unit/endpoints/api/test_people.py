@@ -1,0 +1,112 @@
+"""Users, service accounts and their credentials, over HTTP."""
+
+import pytest
+
+from tests.support.components import basic, on_every_database
+
+from .conftest import location, problem
+
+BOB = {"email": "bob@example.org"}
+
+
+@on_every_database
+def test_put_creates_and_then_changes_nothing_when_nothing_differs(api):
+    created = api("administrator", "PUT", "/users/carol", BOB)
+    assert (created.status_code, created.headers["Location"]) == (201, location("/users/carol"))
+    assert created.get_json() == {
+        "id": created.get_json()["id"],
+        "principal": f"user:{created.get_json()['id']}",
+        "login": "carol",
+        "email": "bob@example.org",
+        "admin": False,
+        "active": True,
+    }
+    count = len(api.world.events())
+    again = api("administrator", "PUT", "/users/carol", BOB)
+    assert (again.status_code, again.data, again.headers["ETag"]) == (
+        200,
+        created.data,
+        created.headers["ETag"],
+    )
+    assert len(api.world.events()) == count
+
+
+def test_put_replaces_and_the_ledger_names_the_administrator_and_the_request(api):
+    changed = api("administrator", "PUT", "/users/bob", BOB | {"admin": True})
+    assert changed.get_json()["admin"] is True
+    row = api.last_event()
+    assert (row.action, row.user, row.detail) == (
+        "identity:user:change",
+        changed.get_json()["principal"],
+        {"admin": True},
+    )
+    assert row.actor == api("administrator", "GET", "/me").get_json()["user"]["principal"]
+    assert row.request_id == changed.headers["X-Request-Id"]
+    assert api("stranger", "GET", "/users").status_code == 200
+    assert api("administrator", "PUT", "/users/bob", BOB).get_json()["admin"] is False
+    assert api("stranger", "GET", "/users").status_code == 403
+
+
+@pytest.mark.parametrize(("path", "owner"), [("/users/alice", "alice"), ("/service-accounts/duo", "duo")])
+def test_disabled_and_enabled_again(api, path, owner):
+    disabled = api("administrator", "PUT", f"{path}/active", {"active": False})
+    assert disabled.get_json()["active"] is False
+    assert api.world.ask(scope=f"api {api.world.scope}").status_code in {400, 401}
+    count = len(api.world.events())
+    assert api("administrator", "PUT", f"{path}/active", {"active": False}).data == disabled.data
+    assert len(api.world.events()) == count
+    assert api("administrator", "PUT", f"{path}/active", {"active": True}).get_json()["active"] is True
+    assert api.world.ask(scope=f"api {api.world.scope}").status_code == 200
+
+
+def test_a_service_account_is_composite_or_not_for_ever(api):
+    path = "/service-accounts/builder"
+    created = api("administrator", "PUT", path, {})
+    assert created.get_json()["composite"] is True
+    assert api("administrator", "PUT", path, {}).data == created.data
+    problem(api("administrator", "PUT", path, {"composite": False}), 409)
+    assert api("alice", "GET", path).data == created.data
+
+
+def test_a_personal_access_token_is_shown_once_and_works_until_revoked(api):
+    body = {"scopes": ["api", "code.read"], "expires_at": "2026-12-24T12:00:00+01:00"}
+    created = api("alice", "POST", "/users/alice/tokens", body)
+    shape = created.get_json()
+    token = shape.pop("token")
+    path = created.headers["Location"].removeprefix(location(""))
+    assert shape["expires_at"] == "2026-12-24T11:00:00.000000Z"
+    assert api("alice", "GET", path).get_json() == shape
+    assert token not in api("alice", "GET", "/users/alice/tokens").text
+
+    api.authorization["new"] = f"Bearer {token}"
+    assert api("new", "GET", "/users/alice").status_code == 200
+    assert api("new", "DELETE", path).status_code == 204
+    problem(api("new", "GET", "/users/alice"), 401)
+    assert api("alice", "GET", path).get_json()["revoked_at"] is not None
+    count = len(api.world.events())
+    assert api("alice", "DELETE", path).status_code == 204
+    assert len(api.world.events()) == count
+
+
+def test_a_client_secret_is_shown_once_and_works_until_revoked(api):
+    created = api("administrator", "POST", "/service-accounts/duo/secrets", {})
+    shape = created.get_json()
+    path = created.headers["Location"].removeprefix(location(""))
+    credentials = basic(shape["client_id"], shape["client_secret"])
+    assert shape["client_secret"] not in api("administrator", "GET", "/service-accounts/duo/secrets").text
+    assert api.world.ask(authorization=credentials, scope=api.world.scope).status_code == 200
+    assert api("administrator", "DELETE", path).status_code == 204
+    assert api.world.ask(authorization=credentials, scope=api.world.scope).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "expires_at",
+    [
+        "2020-01-01T00:00:00Z", "9999-12-31T23:59:59-01:00", "2026-12-24", "2026-12-24T12:00:00",
+        "2026-13-24T12:00:00Z", "1767225600", 1767225600, "2027-01-01 00:00:00Z", True,
+    ],
+)  # fmt: skip
+def test_a_time_is_rfc_3339_and_lies_ahead(shared_api, expires_at):
+    body = {"scopes": ["api"], "expires_at": expires_at}
+    refused = problem(shared_api("alice", "POST", "/users/alice/tokens", body), 422)
+    assert [each["key"] for each in refused["errors"]] == ["expires_at"]
