@@ -23,9 +23,11 @@ from app.protocol.principals import client_id, service_account_principal, user_p
 from app.signing.algorithms import Algorithm
 from app.signing.fetches import Fetched
 from app.signing.models import SigningKey
+from app.signing.rotations import Rotations
+from app.tokens.key_impact import KeyImpact
 from app.tokens.models import Audience
 from app.tokens.registrations import Registration
-from app.tokens.verifiers import EXCLUDES
+from app.tokens.verifiers import EXCLUDES, KEEPS
 
 Shape = dict[str, Any]
 
@@ -135,6 +137,22 @@ def signing_key(row: SigningKey) -> Shape:
     moments = ("published_at", "activated_at", "retired_at", "removed_at", "revoked_at", "destroyed_at")
     named = {"kid": row.kid, "alg": row.alg, "state": row.state, "keystore": row.keystore}
     return named | {moment: rfc3339(getattr(row, moment)) for moment in moments} | {"reason": row.reason}
+
+
+def rotations(done: Rotations) -> Shape:
+    waiting = [{"alg": alg, "reason": reason} for alg, reason in done.waiting.items()]
+    return {"rotated": [dict(vars(each)) for each in done.rotated], "waiting": waiting}
+
+
+def key_impact(impact: KeyImpact) -> Shape:
+    """What revoking the key breaks; ``verifiers_keep_it``: how long whoever has fetched it believes it."""
+    told = {"until": rfc3339(impact.until), "audiences": list(impact.audiences)}
+    return vars(impact) | told | {"verifiers_keep_it": dict(KEEPS)}
+
+
+def revoked_key(row: SigningKey, active: str | None, impact: Shape) -> Shape:
+    """``active``: the key that signs its algorithm now, if one does; ``impact``: as it was told before."""
+    return {"kid": row.kid, "state": row.state, "reason": row.reason, "active": active, "impact": impact}
 
 
 def fetched(each: Fetched) -> Shape:

@@ -103,9 +103,18 @@ class Components:
 
     @cached_property
     def upkeep(self) -> "Upkeep":
+        from app.signing.unanswered import Unanswered
         from app.signing.upkeep import Upkeep
 
-        return Upkeep(self.database, self._key_maker, self.keyring, self.lifecycle, self.clock, last_expiry)
+        return Upkeep(
+            self.database,
+            self._key_maker,
+            self.keyring,
+            self.lifecycle,
+            self.clock,
+            last_expiry,
+            Unanswered(self.database, self.clock),
+        )
 
     @cached_property
     def _key_maker(self) -> "Maker":

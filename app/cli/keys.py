@@ -8,7 +8,6 @@ from app import representation as shapes
 from app.cli import keystores
 from app.cli.console import (
     Commands,
-    Installation,
     Refused,
     fields,
     installation,
@@ -16,13 +15,11 @@ from app.cli.console import (
     show,
     show_all,
 )
-from app.clock import rfc3339
+from app.signing import rotations
 from app.signing.algorithms import Algorithm
 from app.signing.fetches import fetched_since
-from app.signing.lifecycle import TooEarly
-from app.signing.models import KeyState
-from app.tokens.key_impact import KeyImpact, impact_of
-from app.tokens.verifiers import KEEPS
+from app.signing.rotations import Wish
+from app.tokens.key_impact import impact_of
 
 
 @click.group(cls=Commands)
@@ -67,26 +64,9 @@ def rotate(alg: str | None, at_once: bool, reason: str | None, as_json: bool) ->
         raise click.UsageError("--now and --reason go together")
     with installation() as here:
         here.require_schema()
-        shape = _rotated(here, Algorithm(alg) if alg else None, reason)
+        parts, wish = here.components, Wish(algorithm=Algorithm(alg) if alg else None, override=reason)
+        shape = shapes.rotations(rotations.rotate(parts.lifecycle, parts.keyring, wish, here.actor))
     show(shape, _rotations_in_words(shape), as_json=as_json)
-
-
-def _rotated(here: Installation, wanted: Algorithm | None, reason: str | None) -> dict[str, Any]:
-    """Each algorithm on its own: one that has to wait holds up no other. Refused if all have to."""
-    history = here.components.keyring.history()
-    actives = {Algorithm(row.alg): row.kid for row in history if row.state == KeyState.ACTIVE}
-    rotated, waiting, refusal = [], [], "no keys yet: countersign init"
-    for algorithm in actives if wanted is None else (wanted,):
-        active, lifecycle = actives.get(algorithm), here.components.lifecycle
-        try:
-            kid = lifecycle.rotate(algorithm, here.actor, expected=active, override=reason)
-            rotated.append({"alg": algorithm, "active": kid, "retired": active})
-        except TooEarly as early:
-            refusal = str(early)
-            waiting.append({"alg": algorithm, "reason": refusal})
-    if not rotated:
-        raise Refused(refusal)
-    return {"rotated": rotated, "waiting": waiting}
 
 
 def _rotations_in_words(shape: dict[str, Any]) -> str:
@@ -123,23 +103,15 @@ def revoke(kid: str, reason: str, yes: bool, as_json: bool) -> None:
     with installation() as here:
         with here.reading() as session:
             impact = impact_of(session, kid, here.now)
-        shape = _impact_shape(impact)
+        told = shapes.key_impact(impact)
         if not yes:
-            click.echo(_impact_in_words(shape), err=True)
+            click.echo(_impact_in_words(told), err=True)
             if click.prompt("Type the key id to revoke it", err=True) != kid:
                 raise Refused("that is not its key id: nothing was revoked")
-        here.components.lifecycle.revoke(kid, reason, here.actor)
-        active = here.components.keyring.current().actives[impact.alg].kid
-    shape = {"kid": kid, "state": KeyState.REVOKED, "reason": reason, "active": active, "impact": shape}
-    show(shape, f"revoked {kid}; {active} signs {impact.alg}", as_json=as_json)
-
-
-def _impact_shape(impact: KeyImpact) -> dict[str, Any]:
-    return vars(impact) | {
-        "until": rfc3339(impact.until),
-        "audiences": list(impact.audiences),
-        "verifiers_keep_it": dict(KEEPS),
-    }
+        key = here.components.lifecycle.revoke(kid, reason, here.actor)
+        active = here.components.keyring.current().active_kid(key.alg)
+    text = f"revoked {kid}; {active} signs {key.alg}" if active else f"revoked {kid}"
+    show(shapes.revoked_key(key, active, told), text, as_json=as_json)
 
 
 def _impact_in_words(shape: dict[str, Any]) -> str:

@@ -54,6 +54,10 @@ class KeySnapshot:
     def active(self) -> Signer:
         return _usable(self.actives[ALWAYS])
 
+    def active_kid(self, algorithm: str) -> str | None:
+        """``None`` for an algorithm that is not in use."""
+        return self.actives[algorithm].kid if algorithm in self.actives else None
+
     @property
     def has_fault(self) -> bool:
         return any(key.fault for key in self.actives.values())

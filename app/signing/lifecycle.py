@@ -11,16 +11,24 @@ from datetime import timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.clock import Clock, rfc3339
+from app.clock import Clock
 from app.db import Database
-from app.errors import Conflict, NotFound
 from app.ledger.record import Actor
 from app.signing import transitions
 from app.signing.algorithms import ALWAYS, Algorithm, PrivateKey, public_jwk
+from app.signing.checks import (
+    AnotherWasFaster,
+    Permit,
+    anybody,
+    check_unknown,
+    needs_override,
+    pair_in_use,
+    revocable,
+)
 from app.signing.keyring import Keyring
 from app.signing.keystores import NewKey
 from app.signing.making import Made, Maker
-from app.signing.models import PUBLISHED, KeyState, SigningKey
+from app.signing.models import KeyState, SigningKey
 from app.signing.transitions import By, Pair
 
 _RESERVE = 1
@@ -34,14 +42,6 @@ class Rules:
     publish_lead: timedelta
     rotation_period: timedelta
     outlives: timedelta = timedelta(hours=24)
-
-
-class AnotherWasFaster(Conflict):
-    """What the caller has seen is not so any more; whoever only wants it done is content."""
-
-
-class TooEarly(Conflict):
-    """*next* has not been public for the publish lead."""
 
 
 class Lifecycle:
@@ -67,7 +67,13 @@ class Lifecycle:
                 self._make_first(actor)
 
     def rotate(
-        self, algorithm: Algorithm, actor: Actor, *, expected: str | None = None, override: str | None = None
+        self,
+        algorithm: Algorithm,
+        actor: Actor,
+        *,
+        expected: str | None = None,
+        override: str | None = None,
+        permit: Permit = anybody,
     ) -> str:
         """*next* becomes *active*; its ``kid``. ``expected`` is the active ``kid`` that the caller has seen.
 
@@ -77,29 +83,36 @@ class Lifecycle:
         if override is not None:
             transitions.check_reason(override)
         with self._database.reading() as session:
-            pair = self._pair(session, algorithm)
+            pair = pair_in_use(session, algorithm)
             expected = expected or pair.active.kid
-            self._check_rotation(session, pair, expected, override)
+            self._needs_override(session, pair, expected, override)
         self._maker.check_can_sign(pair.next)
         with self._making(algorithm) as made, self._database.writing() as session:
             transitions.hold(session)
-            pair, by = self._pair(session, algorithm), self._by(actor)
-            early = self._check_rotation(session, pair, expected, override)
+            permit(session)
+            pair, by = pair_in_use(session, algorithm), self._by(actor)
+            early = self._needs_override(session, pair, expected, override)
             transitions.rotate(session, pair, by, override=override if early else None)
             self._add_next(session, made, by)
         self._settle_down(actor)
         return pair.next.kid
 
-    def revoke(self, kid: str, reason: str, actor: Actor) -> SigningKey:
-        """Out of the JWKS at once. In place of an active key *next* signs, whatever its age."""
+    def revoke(
+        self, kid: str, reason: str, actor: Actor, *, expected: str | None = None, permit: Permit = anybody
+    ) -> SigningKey:
+        """Out of the JWKS at once. In place of an active key *next* signs, whatever its age.
+
+        ``expected`` is the state in which the caller has seen it, ``AnotherWasFaster`` if it has changed.
+        """
         transitions.check_reason(reason)
         with self._database.reading() as session:
-            key = self._revocable(session, kid)
+            key = revocable(session, kid, expected)
             replaced = key.state != KeyState.RETIRED
         algorithm = Algorithm(key.alg)
         with self._making(algorithm, 1 if replaced else 0) as made, self._database.writing() as session:
             transitions.hold(session)
-            key, by = self._revocable(session, kid), self._by(actor)
+            permit(session)
+            key, by = revocable(session, kid, expected), self._by(actor)
             if replaced != (key.state != KeyState.RETIRED):
                 raise AnotherWasFaster(f"{kid} was changed by somebody else just now: look again")
             pair = transitions.pair_of(session, algorithm)
@@ -130,11 +143,13 @@ class Lifecycle:
         """Published as *next* in place of the one that is there; it signs after a rotation."""
         kid = public_jwk(key.public_key(), algorithm)["kid"]
         with self._maker.alone():
-            self._check_unknown(kid, algorithm)
+            with self._database.reading() as session:
+                pair_in_use(session, algorithm)
+                check_unknown(session, kid)
             adopting = (store.adopt(key, algorithm) for store in (self._maker.store,))
             with self._maker.kept(adopting) as made, self._database.writing() as session:
                 transitions.hold(session)
-                pair, by = self._pair(session, algorithm), self._by(actor)
+                pair, by = pair_in_use(session, algorithm), self._by(actor)
                 transitions.remove(session, pair.next, by, "another key was imported in its place")
                 self._add_next(session, made, by, origin="imported")
         self._settle_down(actor)
@@ -155,39 +170,9 @@ class Lifecycle:
                 transitions.add(session, key, made.keystore, state, by, activated_at=since, exempt=True)
             made.are_in_rows = True
 
-    def _pair(self, session: Session, algorithm: str) -> Pair:
-        pair = transitions.pair_of(session, algorithm)
-        if pair is None:
-            raise NotFound(f"{algorithm} is not in use: countersign audience add URI --alg {algorithm}")
-        return pair
-
-    def _check_rotation(self, session: Session, pair: Pair, expected: str, override: str | None) -> bool:
-        """Whether it needs the override."""
-        if pair.active.kid != expected:
-            raise AnotherWasFaster(f"another rotation was faster: {pair.active.kid} is active now")
-        due = transitions.may_sign_at(pair.next, self.rules.publish_lead)
-        early = self._clock() < due
-        if early and override is None:
-            raise TooEarly(
-                f"{pair.next.kid} may sign from {rfc3339(due)} on, when verifiers have had "
-                "COUNTERSIGN_KEY_PUBLISH_LEAD to fetch it: wait, or use --now with a --reason"
-            )
-        transitions.check_room(session, 1)
-        return early
-
-    def _check_unknown(self, kid: str, algorithm: Algorithm) -> None:
-        with self._database.reading() as session:
-            self._pair(session, algorithm)
-            if session.get(SigningKey, kid) is not None:
-                raise Conflict(f"{kid} has been a key of this issuer already: a kid is never used again")
-
-    def _revocable(self, session: Session, kid: str) -> SigningKey:
-        key = session.get(SigningKey, kid)
-        if key is None:
-            raise NotFound("there is no signing key with this kid: countersign keys list")
-        if key.state not in PUBLISHED:
-            raise Conflict(f"{kid} is {key.state}: it is not in the JWKS any more")
-        return key
+    def _needs_override(self, session: Session, pair: Pair, expected: str, override: str | None) -> bool:
+        lead, now = self.rules.publish_lead, self._clock()
+        return needs_override(session, pair, expected, override, lead=lead, now=now)
 
     def _take_into_use(self, session: Session, algorithm: Algorithm, made: Made, by: By) -> None:
         transitions.hold(session)

@@ -21,7 +21,7 @@ from app.signing.models import PUBLISHED, KeyState, SigningKey
 MOST_PUBLISHED = 8
 """Keys in a JWKS; Google Cloud takes no more of an uploaded one (VERIFIERS.md 4)."""
 _LOCK = 0x6B657973  # any constant: the advisory lock of whoever changes the key set
-_LONGEST_REASON = 500
+LONGEST_REASON = 500
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def may_sign_at(key: SigningKey, lead: timedelta) -> datetime:
 
 
 def check_reason(reason: str) -> str:
-    if not reason.strip() or len(reason) > _LONGEST_REASON:
-        raise InvalidInput(f"reason: say why, in at most {_LONGEST_REASON} characters")
+    if not reason.strip() or len(reason) > LONGEST_REASON:
+        raise InvalidInput(f"reason: say why, in at most {LONGEST_REASON} characters")
     return reason
 
 

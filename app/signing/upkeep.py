@@ -17,11 +17,13 @@ from app.errors import Refusal
 from app.ledger.record import Actor
 from app.signing import transitions
 from app.signing.algorithms import Algorithm
+from app.signing.checks import AnotherWasFaster, TooEarly
 from app.signing.keyring import Keyring
-from app.signing.lifecycle import AnotherWasFaster, Lifecycle, TooEarly
+from app.signing.lifecycle import Lifecycle
 from app.signing.making import Maker
 from app.signing.models import KeyState, SigningKey
 from app.signing.transitions import By
+from app.signing.unanswered import Unanswered
 
 _log = logging.getLogger(__name__)
 _WORKER = Actor(name="worker")
@@ -37,9 +39,11 @@ class Upkeep:
     lifecycle: Lifecycle
     clock: Clock
     last_expiry: LastExpiry
+    unanswered: Unanswered
 
     def keep(self) -> None:
         self.maker.heal(_WORKER)
+        self.unanswered.settle(_WORKER)
         self._remove_dead()
         for algorithm, active in self._past_their_age():
             self._rotate(algorithm, active)

@@ -131,15 +131,17 @@ def remove(session: Session, uri: str, *, by: Actor, now: datetime) -> Audience:
     audience = find(session, uri)
     session.delete(audience)
     session.flush()
-    _release(session, audience.algorithm, by, now)
+    release(session, audience.algorithm, by, now)
     record(session, by.did(AuditAction.AUDIENCE_REMOVE, now, detail={"uri": uri, "kind": audience.kind}))
     return audience
 
 
-def _release(session: Session, algorithm: str, by: Actor, now: datetime) -> None:
-    """The JWKS shows only what is in use."""
-    still = select(Audience.id).where(Audience.algorithm == algorithm)
-    if algorithm != ALWAYS and session.scalar(still.limit(1)) is None:
+def release(session: Session, algorithm: str, by: Actor, now: datetime) -> None:
+    """After an audience has ceased to ask for it: the JWKS shows only what is in use."""
+    if algorithm == ALWAYS:
+        return
+    transitions.hold(session)  # whoever takes it into use now waits, or is seen here
+    if session.scalar(select(Audience.id).where(Audience.algorithm == algorithm).limit(1)) is None:
         transitions.withdraw(session, Algorithm(algorithm), by, now)
 
 

@@ -16,6 +16,7 @@ from app.errors import NotFound
 from app.identity.accounts import find_service_account
 from app.identity.projects import find_project
 from app.representation import Shape
+from app.signing.algorithms import ALWAYS, Algorithm
 from app.tokens import audiences as domain
 from app.tokens import registrations
 from app.tokens.audiences import AudienceKind, Rendering
@@ -37,6 +38,7 @@ class AudienceAnswer(Output):
     uri: str
     kind: str
     alg: str
+    excludes: Annotated[list[str], Field(description="Verifiers that do not take its `alg`.")]
     rendering: str
     projects: list[str]
     introspect: list[str]
@@ -44,7 +46,9 @@ class AudienceAnswer(Output):
 
 class AudienceBody(Input):
     kind: Annotated[AudienceKind, Field(examples=["api"])]
-    alg: Annotated[str, Field(examples=["RS256"])] = "RS256"
+    alg: Annotated[
+        Algorithm, Field(description="Signs for it once its key has been public for the publish lead.")
+    ] = ALWAYS
     rendering: Rendering = Rendering.COMPOSITE
     projects: Annotated[list[ProjectPath], Field(max_length=1000, default_factory=list, examples=[[]])]
     introspect: Annotated[list[AccountName], Field(max_length=1000, default_factory=list, examples=[[]])]
@@ -66,9 +70,21 @@ def get_audience(call: Call, uri: Uri) -> Shape:
     return shapes.registration(registrations.registration(call.session, uri))
 
 
-@audiences.operation("PUT", "/audiences/{+uri}", by=By.ADMINISTRATOR, answer=AudienceAnswer)
+@audiences.operation(
+    "PUT", "/audiences/{+uri}", by=By.ADMINISTRATOR, answer=AudienceAnswer, opens="nothing", problems=(409,)
+)
 def put_audience(call: Call, uri: Uri, body: AudienceBody) -> Shape | Created:
     """Register an audience, or change what is registered of it; its kind stays."""
+    parts = call.components
+    offering = parts.lifecycle.offering(body.alg, call.by)
+    with offering as take_into_use, parts.database.writing() as session:
+        call.admit_again(session)
+        answered = _put(call.within(session), uri, body)
+        take_into_use(session)
+    return answered
+
+
+def _put(call: Call, uri: str, body: AudienceBody) -> Shape | Created:
     current = _locked(call, uri)
     with naming("projects"):
         projects = [find_project(call.session, path) for path in sorted(set(body.projects))]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import orjson
@@ -65,13 +66,13 @@ class Dispatch:
             arguments = _arguments(operation, values)
             with self._transaction(operation) as session:
                 if operation.opens == "writing" and session is not None:
-                    caller = authenticate(self._components, session.connection(), _BEARER)
-                    _admit(caller, operation)
+                    caller = self._admit_again(operation, session)
                 call = Call(
                     self._components,
                     caller,
                     caller.actor(g.request_id),
                     self._components.clock(),
+                    partial(self._admit_again, operation),
                     session,
                 )
                 answered = operation.handler(call, **arguments)
@@ -82,6 +83,11 @@ class Dispatch:
             if isinstance(denial, Hidden):
                 raise NotFound from None
             raise Problem(403, "Forbidden", str(denial)) from None
+
+    def _admit_again(self, operation: Operation, session: Session) -> Caller:
+        caller = authenticate(self._components, session.connection(), _BEARER)
+        _admit(caller, operation)
+        return caller
 
     @contextmanager
     def _transaction(self, operation: Operation) -> Iterator[Session | None]:

@@ -10,8 +10,8 @@ import pytest
 from app.errors import Conflict, InvalidInput, NotFound
 from app.ledger.record import Actor
 from app.signing.algorithms import Algorithm
+from app.signing.checks import AnotherWasFaster, TooEarly
 from app.signing.keystores import KeystoreError
-from app.signing.lifecycle import AnotherWasFaster, TooEarly
 from app.wiring import Components
 from tests.support.components import NOW, OPERATOR, ManualClock, on_every_database, settings_for
 from tests.support.crash import End, killed_before
