@@ -45,7 +45,7 @@ def needs_override(
     if early and override is None:
         raise TooEarly(
             f"{pair.next.kid} may sign from {rfc3339(due)} on, when verifiers have had "
-            "COUNTERSIGN_KEY_PUBLISH_LEAD to fetch it: wait, or use now with a reason"
+            "COUNTERSIGN_KEY_PUBLISH_LEAD to fetch it: wait, or use --now with a --reason"
         )
     transitions.check_room(session, 1)
     return early
