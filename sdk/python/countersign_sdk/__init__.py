@@ -1,5 +1,6 @@
 """For resource servers: who calls (``identify``, locally) and may they (``decide``, asked of the issuer)."""
 
+from countersign_sdk.refusals import ANY_TOKEN
 from countersign_sdk.resource_server import (
     Decision,
     DecisionUnavailable,
@@ -8,4 +9,4 @@ from countersign_sdk.resource_server import (
     ResourceServer,
 )
 
-__all__ = ["Decision", "DecisionUnavailable", "Identity", "InvalidToken", "ResourceServer"]
+__all__ = ["ANY_TOKEN", "Decision", "DecisionUnavailable", "Identity", "InvalidToken", "ResourceServer"]

@@ -4,19 +4,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from countersign_sdk.refusals import Refusal, check
+from countersign_sdk.refusals import Question, Refusal, check
 from countersign_sdk.resource_server import ResourceServer
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-Rule = Callable[[Scope], tuple[str, str] | None]
+Rule = Callable[[Scope], Question]
 
 
 class Guard:
-    """``rule`` names the action and the resource of a request, or ``None`` where any token that verifies will
-    do, and the issuer is not asked.
+    """``rule`` names the action and the resource of a request, or says ``ANY_TOKEN`` where any token that
+    verifies will do. A request for which it says nothing is refused.
 
     Downstream ``scope["identity"]`` is who calls, both names of it. Lifespan events pass; everything else
     that is not HTTP is refused.

@@ -7,7 +7,7 @@ from typing import ParamSpec
 from flask import Response, g, request
 from flask.typing import ResponseReturnValue
 
-from countersign_sdk.refusals import Refusal, check
+from countersign_sdk.refusals import ANY_TOKEN, Refusal, check
 from countersign_sdk.resource_server import ResourceServer
 
 Arguments = ParamSpec("Arguments")
@@ -24,12 +24,12 @@ def requires(
     """
     if (action is None) is not (resource is None):
         raise TypeError("an action is asked about a resource: give both, or neither")
-    asked = None if action is None or resource is None else (action, resource)
+    asked = ANY_TOKEN if action is None or resource is None else (action, resource)
 
     def decorate(view: View[Arguments]) -> View[Arguments]:
         @wraps(view)
         def guarded(*args: Arguments.args, **kwargs: Arguments.kwargs) -> ResponseReturnValue:
-            question = asked and (asked[0], asked[1].format(**kwargs))
+            question = asked if asked is ANY_TOKEN else (asked[0], asked[1].format(**kwargs))
             found = check(server, request.headers.get("Authorization", ""), question)
             if isinstance(found, Refusal):
                 return Response(found.body, found.status, found.headers)

@@ -1,10 +1,13 @@
 """The issuer's published keys, fetched when they are needed and no more often than the issuer allows."""
 
+import json
 import re
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from joserfc.errors import JoseError
@@ -12,6 +15,8 @@ from joserfc.jwk import KeySet
 
 _TIMEOUT_SECONDS = 5.0
 _DEFAULT_MAX_AGE_SECONDS = 300.0
+_LONGEST_MAX_AGE_SECONDS = 86_400.0
+_LARGEST_ANSWER = 1_048_576
 _STRANGER_COOLDOWN_SECONDS = 10.0
 _FAILURE_COOLDOWN_SECONDS = 2.0
 
@@ -73,17 +78,25 @@ class PublishedKeys:
 
     def _fetch(self) -> _Published:
         asked_at = self._monotonic()
-        metadata = self._get(f"{self._issuer}/.well-known/openid-configuration").json()
+        metadata, _ = self._get(f"{self._issuer}/.well-known/openid-configuration")
         if metadata["issuer"] != self._issuer:
             raise ValueError("the metadata names another issuer")
-        answer = self._get(metadata["jwks_uri"])
-        keys = KeySet.import_key_set(answer.json())
-        told = re.search(r"max-age=(\d+)", answer.headers.get("Cache-Control", ""))
-        max_age = float(told[1]) if told else _DEFAULT_MAX_AGE_SECONDS
+        if urlsplit(metadata["jwks_uri"])[:2] != urlsplit(self._issuer)[:2]:
+            raise ValueError("the metadata names keys on another host than the issuer's")
+        content, cached = self._get(metadata["jwks_uri"])
+        keys = KeySet.import_key_set(content)
+        told = re.search(r"max-age=(\d+)", cached)
+        max_age = min(float(told[1]), _LONGEST_MAX_AGE_SECONDS) if told else _DEFAULT_MAX_AGE_SECONDS
         return _Published(keys, frozenset(key.kid for key in keys.keys), asked_at + max_age)
 
-    def _get(self, url: str) -> requests.Response:
-        answer = self._session.get(url, timeout=_TIMEOUT_SECONDS, allow_redirects=False)
-        if answer.status_code != requests.codes.ok:
-            raise requests.HTTPError(f"{url} answered {answer.status_code}")
-        return answer
+    def _get(self, url: str) -> tuple[Any, str]:
+        """The JSON there, and its ``Cache-Control``."""
+        with self._session.get(url, timeout=_TIMEOUT_SECONDS, allow_redirects=False, stream=True) as answer:
+            if answer.status_code != requests.codes.ok:
+                raise requests.HTTPError(f"{url} answered {answer.status_code}")
+            content = b""
+            for part in answer.iter_content(65_536):
+                content += part
+                if len(content) > _LARGEST_ANSWER:
+                    raise ValueError("the issuer's answer is too large")
+            return json.loads(content), answer.headers.get("Cache-Control", "")

@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Literal
 
 from countersign_sdk.resource_server import (
     Decision,
@@ -10,6 +12,17 @@ from countersign_sdk.resource_server import (
     InvalidToken,
     ResourceServer,
 )
+
+
+class _AnyToken(Enum):
+    ANY_TOKEN = auto()
+
+
+ANY_TOKEN: Literal[_AnyToken.ANY_TOKEN] = _AnyToken.ANY_TOKEN
+"""In a question's place: whoever's token verifies may, and the issuer is not asked."""
+
+Question = tuple[str, str] | Literal[_AnyToken.ANY_TOKEN] | None
+"""Which action in which resource. ``None`` is no question, and nobody gets through without one."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +43,17 @@ class Refusal:
         return json.dumps(problem).encode()
 
 
-def check(server: ResourceServer, authorization: str, question: tuple[str, str] | None) -> Identity | Refusal:
-    """The caller's identity, if it may; ``question``: which action in which resource. ``None`` asks nobody:
-    any token that verifies will do.
-    """
+def check(server: ResourceServer, authorization: str, question: Question) -> Identity | Refusal:
+    """The caller's identity, if it may."""
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer" or not token:
         return Refusal(401, "Unauthorized", "send an access token as a bearer token", "Bearer")
     try:
         identity = server.identify(token.strip())
-        if question is None:
+        if question is ANY_TOKEN:
             return identity
+        if question is None:
+            return Refusal(403, "Forbidden", "no rule says who may do this")
         decision = server.decide(identity, *question)
     except InvalidToken as invalid:
         return Refusal(401, "Unauthorized", str(invalid), 'Bearer error="invalid_token"')

@@ -11,9 +11,10 @@ from joserfc.errors import JoseError
 
 from countersign_sdk.keys import KeysUnavailable, PublishedKeys
 
-_ALGORITHMS = ["RS256", "PS256", "ES256", "ES384", "Ed25519"]
+_ALGORITHMS = ["RS256", "PS256", "ES256", "ES384", "EdDSA", "Ed25519"]
 _TOKEN_TYPE = "at+jwt"  # noqa: S105 - RFC 9068 §2.1
 _LONGEST_TOKEN = 16_384
+_PARTIES = ("service_account_id", "user_id", "delegation_id")
 _TIMEOUT_SECONDS = 5.0
 
 
@@ -108,10 +109,12 @@ class ResourceServer:
             header = jws.extract_compact(token.encode()).headers()
             if str(header.get("typ")).lower().removeprefix("application/") != _TOKEN_TYPE:
                 raise InvalidToken("not an access token")
-            decoded = jwt.decode(token, self._keys.holding(str(header.get("kid"))), algorithms=_ALGORITHMS)
+            if not isinstance(kid := header.get("kid"), str):
+                raise InvalidToken("it does not say which key has signed it")
+            decoded = jwt.decode(token, self._keys.holding(kid), algorithms=_ALGORITHMS)
         except KeysUnavailable as unavailable:
             raise DecisionUnavailable(str(unavailable)) from unavailable
-        except (JoseError, ValueError, KeyError) as error:
+        except (JoseError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise InvalidToken(f"not verified: {type(error).__name__}") from error
         return dict(decoded.claims)
 
@@ -124,6 +127,7 @@ class ResourceServer:
             "exp": isinstance(expires, int) and now < expires + self._leeway,
             "nbf": isinstance(starts, int) and starts <= now + self._leeway,
             "sub": isinstance(claims.get("sub"), str) and isinstance(claims.get("jti"), str),
+            "parties": all(isinstance(claims.get(name, ""), str) for name in _PARTIES),
         }
 
 

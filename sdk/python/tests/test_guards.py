@@ -5,6 +5,7 @@ import importlib.util
 import json
 
 import pytest
+from countersign_sdk import ANY_TOKEN
 from countersign_sdk.asgi import Guard
 from countersign_sdk.flask import requires
 from countersign_sdk.resource_server import DecisionUnavailable, ResourceServer
@@ -171,7 +172,8 @@ def test_the_asgi_guard_decides_alike(acme, guard):
     assert called(guard, reading)[0] == 403
     assert called(guard)[0] == 401
     assert called(guard, good, good)[0] == 401
-    assert called(Guard(hello, acme.server, lambda _: None), reading)[0] == 200
+    assert called(Guard(hello, acme.server, lambda _: ANY_TOKEN), reading)[0] == 200
+    assert called(Guard(hello, acme.server, lambda _: None), reading)[0] == 403
 
 
 def test_the_asgi_guard_lets_http_alone_through(guard):

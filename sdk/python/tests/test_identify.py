@@ -29,6 +29,7 @@ class Issuer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Publishing)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.names_itself = self.url
+        self.names_keys = f"{self.url}/jwks"
         self.keys = [KEY]
         self.jwks = None
         self.status = 200
@@ -45,7 +46,7 @@ class Publishing(BaseHTTPRequestHandler):
         documents = {
             "/.well-known/openid-configuration": {
                 "issuer": self.server.names_itself,
-                "jwks_uri": f"{self.server.url}/jwks",
+                "jwks_uri": self.server.names_keys,
             },
             "/jwks": keys if self.server.jwks is None else self.server.jwks,
         }
@@ -349,3 +350,26 @@ def test_true_alone_is_yes(issuer, server, decision):
     assert server.decide(identity, "code.read", "acme/webapp").allowed is False
     issuer.decision = {"decision": True}
     assert server.decide(identity, "code.read", "acme/webapp").allowed is True
+
+
+@pytest.mark.parametrize(
+    "header", [{"kid": None}, {"kid": 5}, {"crit": 5}, {"alg": ["RS256"]}, {"typ": None}]
+)
+def test_an_odd_header_is_an_invalid_token_and_no_fault(issuer, server, header):
+    _, claims, signature = token(issuer).split(".")
+    odd = {"alg": "RS256", "kid": KEY.kid, "typ": "at+jwt"} | header
+    with pytest.raises(InvalidToken):
+        server.identify(f"{encoded(odd)}.{claims}.{signature}")
+
+
+@pytest.mark.parametrize("claims", [{"user_id": ["42"]}, {"service_account_id": 7}, {"delegation_id": {}}])
+def test_a_party_is_a_text(issuer, server, claims):
+    with pytest.raises(InvalidToken, match="parties"):
+        server.identify(token(issuer, **claims))
+
+
+def test_keys_on_another_host_than_the_issuers_are_not_fetched(issuer, server, monkeypatch):
+    monkeypatch.setattr(issuer, "names_keys", "http://169.254.169.254/jwks")
+    with pytest.raises(DecisionUnavailable):
+        server.identify(token(issuer))
+    assert issuer.fetched["/jwks"] == 0
