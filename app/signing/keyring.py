@@ -7,8 +7,9 @@ signs or fetches the JWKS waits for it.
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -49,6 +50,8 @@ class KeySnapshot:
     public_jwks: tuple[dict[str, Any], ...]
     newest: str
     """The ``kid`` of the key that was published last."""
+    rows: Sequence[_Row] = field(repr=False)
+    """What it was read from: in one piece with it, for several threads refresh."""
 
     @property
     def active(self) -> Signer:
@@ -80,7 +83,6 @@ class Keyring:
         self._keystores = keystores
         self._clock = clock
         self._snapshot: KeySnapshot | None = None
-        self._rows: Sequence[_Row] = ()
         self._follower: int | None = None
         self._follows = False
         self._beside: Callable[[], None] = lambda: None
@@ -93,16 +95,16 @@ class Keyring:
         if self._follows and self._follower != os.getpid():
             self._start_following()
         if self._snapshot is None:
-            rows, snapshot = self._read()
+            snapshot = self._read()
             _usable(snapshot.actives[ALWAYS])
-            self._rows, self._snapshot = rows, snapshot
+            self._snapshot = snapshot
         return self._snapshot
 
     def refresh(self) -> None:
         """Reads anew. A private half that cannot be had any more stops the signing, not the publishing."""
-        rows, snapshot = self._read()
-        if rows != self._rows or self._snapshot is None or self._snapshot.has_fault:
-            self._rows, self._snapshot = rows, snapshot
+        snapshot, seen = self._read(), self._snapshot
+        if seen is None or seen.has_fault or snapshot.rows != seen.rows:
+            self._snapshot = snapshot
 
     def follow(self, beside: Callable[[], None] = lambda: None) -> None:
         """From now on changes are in memory within ``FOLLOWS_WITHIN_SECONDS``, in forks too.
@@ -125,29 +127,30 @@ class Keyring:
         threading.Thread(target=self._follow, name="keyring", daemon=True).start()
 
     def _follow(self) -> None:
-        pause = threading.Event()
+        """At once: a process that nobody has asked yet must not need the database when it is gone."""
         reachable = True
-        while not pause.wait(_EVERY_SECONDS):
+        while True:
             try:
                 self.refresh()
                 self._beside()
-            except (Refusal, SQLAlchemyError) as error:
+            except (Refusal, SQLAlchemyError, OSError) as error:
                 if reachable:
                     _log.warning("the key set is kept as it is: %s", type(error).__name__)
                 reachable = False
             else:
                 reachable = True
+            time.sleep(_EVERY_SECONDS)
 
-    def _read(self) -> tuple[Sequence[_Row], KeySnapshot]:
+    def _read(self) -> KeySnapshot:
         """Again if a rotation destroyed what was about to be opened."""
         rows = self._published()
         while True:
             snapshot = self._opened(rows)
             if not snapshot.has_fault:
-                return rows, snapshot
-            seen, rows = rows, self._published()
-            if rows == seen:
-                return rows, snapshot
+                return snapshot
+            rows = self._published()
+            if rows == snapshot.rows:
+                return snapshot
 
     def _published(self) -> Sequence[_Row]:
         columns = (
@@ -168,12 +171,14 @@ class Keyring:
         actives = {row.alg: self._active(row) for row in rows if row.state == KeyState.ACTIVE}
         if ALWAYS not in actives:
             raise KeystoreError("there is no active signing key: run countersign init")
-        return KeySnapshot(actives, tuple(row.public_jwk for row in rows), rows[-1].kid)
+        return KeySnapshot(actives, tuple(row.public_jwk for row in rows), rows[-1].kid, rows)
 
     def _active(self, row: _Row) -> ActiveKey:
         """What is open stays open: a key is opened once, and a move needs no restart."""
-        open_now = self._snapshot.actives.get(row.alg) if self._snapshot else None
-        same = next((old for old in self._rows if (old.kid, old.keystore) == (row.kid, row.keystore)), None)
+        seen = self._snapshot
+        open_now = seen.actives.get(row.alg) if seen else None
+        rows = seen.rows if seen else ()
+        same = next((old for old in rows if (old.kid, old.keystore) == (row.kid, row.keystore)), None)
         if open_now is None or open_now.kid != row.kid or open_now.signer is None:
             return self._open(row, None)
         if same is None:

@@ -25,6 +25,7 @@ from app.signing.keystores.local import check_is, new_key
 from app.signing.keystores.models import SealedKey
 from app.signing.keystores.sealing import KeyEncryptionKey, Sealed
 from app.signing.models import SigningKey
+from app.signing.transitions import hold
 
 
 class DatabaseKeystore:
@@ -54,6 +55,7 @@ class DatabaseKeystore:
         sealed = self._key.seal(content, made.kid, alg)
         values = vars(sealed) | {"kid": made.kid, "alg": alg.value, "created_at": self._clock()}
         with self._database.writing() as session:
+            hold(session)  # two who move the same key here would both find nothing to delete
             session.execute(delete(SealedKey).where(SealedKey.kid == made.kid))
             session.execute(insert(SealedKey).values(values))
         return made

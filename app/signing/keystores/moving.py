@@ -15,7 +15,7 @@ from app.clock import Clock
 from app.db import Database
 from app.ledger.actions import AuditAction
 from app.ledger.record import Actor, record
-from app.signing.algorithms import Algorithm
+from app.signing.algorithms import Algorithm, PrivateKey
 from app.signing.keystores import Keystores
 from app.signing.keystores.base import Keystore, KeystoreError, KeystoreName, NewKey, ReadableKeystore
 from app.signing.keystores.checking import SIGNING, check_signs
@@ -67,18 +67,32 @@ class Mover:
         """``False`` for a key that has stopped signing, or was moved by somebody else, meanwhile."""
         algorithm = Algorithm(row.alg)
         with target.making_keys():
-            copy = target.adopt(source.private_key(row.kid, algorithm), algorithm)
+            private = self._private_key(row, source)
+            if private is None:
+                return False
+            copy = target.adopt(private, algorithm)
             with self._database.writing() as session:
                 done = self._renamed(session, row, copy, target, by)
             now = self._row(row.kid)
             if not done:
-                if (now.keystore, now.reference) != (target.name, copy.reference):
+                in_place = (now.keystore, now.reference) == (target.name, copy.reference)
+                if not in_place or now.state not in SIGNING:
                     target.destroy(copy.kid, copy.reference)
                 return False
             target.confirm(copy.kid)
         check_signs(now, self._keystores)
         source.destroy(row.kid, row.reference)
         return True
+
+    def _private_key(self, row: SigningKey, source: ReadableKeystore) -> PrivateKey | None:
+        """``None`` once somebody else has moved it, or it is dead."""
+        try:
+            return source.private_key(row.kid, Algorithm(row.alg))
+        except KeystoreError:
+            now = self._row(row.kid)
+            if now.keystore == row.keystore and now.state in SIGNING:
+                raise
+            return None
 
     def _renamed(self, session: Session, seen: SigningKey, copy: NewKey, target: Keystore, by: Actor) -> bool:
         hold(session)

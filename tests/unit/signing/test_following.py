@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from app.factory import create_app
+from app.signing import keyring
 from app.signing.algorithms import Algorithm
 from app.signing.keyring import FOLLOWS_WITHIN_SECONDS
 from app.tokens import audiences
@@ -40,6 +41,22 @@ def test_a_process_follows_within_the_promised_time(components):
         until(lambda: node.keyring.current() is not before, patience=FOLLOWS_WITHIN_SECONDS)
         assert time.monotonic() - began < FOLLOWS_WITHIN_SECONDS
         assert node.keyring.current().active.kid == components.keyring.current().active.kid
+
+
+def test_a_process_that_nobody_has_asked_yet_has_the_keys(components, monkeypatch):
+    """So that it needs no database when that is killed a moment after."""
+    monkeypatch.setattr(keyring, "_EVERY_SECONDS", 3600)
+    with another_node(components) as node:
+        node.follow_keys()
+        until(lambda: node.keyring._snapshot, patience=30)
+
+
+def test_a_look_that_was_overtaken_by_another_threads_is_mended_by_the_next(components):
+    before = components.keyring.current()
+    kid = components.lifecycle.rotate(RS256, OPERATOR)
+    components.keyring._snapshot = before
+    components.keyring.refresh()
+    assert components.keyring.current().active.kid == kid
 
 
 def test_what_has_not_changed_is_not_read_again(components):
