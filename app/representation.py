@@ -115,7 +115,7 @@ def audience(row: Audience, projects: list[str], introspect: list[str]) -> Shape
         "kind": row.kind,
         "alg": row.algorithm,
         "rendering": row.rendering,
-        "projects": projects,
+        "projects": projects or None,
         "introspect": introspect,
     }
 

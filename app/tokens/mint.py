@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
+from sqlalchemy.orm import Session
 
 from app.clock import Clock
 from app.db import Database
@@ -55,14 +56,23 @@ class Mint:
             raise
         return signed
 
-    def for_run(self, grant: AccessGrant, id_grants: Iterable[IdTokenGrant], by: Actor) -> RunTokens:
-        """A run's access token and ID tokens: signed, then committed in one transaction, all or none."""
+    def for_run(
+        self,
+        grant: AccessGrant,
+        id_grants: Iterable[IdTokenGrant],
+        by: Actor,
+        still: Callable[[Session], None] = lambda _: None,
+    ) -> RunTokens:
+        """A run's access token and ID tokens: signed, then committed in one transaction, all or none.
+
+        ``still`` raises ``Overtaken`` in that transaction if what was decided does not hold any more.
+        """
         assembler = self._assembler(by, self.clock())
         access = assembler.access_token(grant, self.access_token_life)
         ids = {each.name: assembler.id_token(each) for each in id_grants}
         together = merged([access.commit, *(signed.commit for signed in ids.values())])
-        with self.database.writing_connection() as connection:
-            commit(connection, together)
+        with self.database.writing() as session:
+            commit(session.connection(), together, lambda: still(session))
         return RunTokens(access, ids)
 
     def _assembler(self, by: Actor, now: datetime) -> Assembler:
