@@ -51,13 +51,13 @@ class Actor:
         """The event that tells of it; ``fields`` are the event's other columns.
 
         What a service account does names it as a column, and the human whom it does it for; whom else it
-        concerned is in the detail.
+        concerned is in the detail. One that is a party itself, as when its own token is issued, names both.
         """
-        if self.name.startswith(_SERVICE_ACCOUNT):
-            pair = {"service_account": self.name}
-            pair |= {"user": self.on_behalf_of} if self.on_behalf_of is not None else {}
-            others = {name: fields[name] for name in pair if fields.get(name) not in {None, pair[name]}}
-            fields |= pair
+        is_party = self.on_behalf_of is None and fields.get("service_account") == self.name
+        if self.name.startswith(_SERVICE_ACCOUNT) and not is_party:
+            parties = {"user": self.on_behalf_of, "service_account": self.name}
+            others = {name: fields[name] for name in parties if fields.get(name) not in {None, parties[name]}}
+            fields |= parties
             if others:
                 fields["detail"] = {**fields.get("detail", {}), "concerned": others}
         return AuditEvent(action=action, at=at, actor=self.name, request_id=self.request_id, **fields)
