@@ -198,7 +198,7 @@ def sqlite_url(home_dir: Path) -> str:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, allow_nan=False)
 
 
 def _with_timeouts(url: URL, patience: Patience) -> URL:

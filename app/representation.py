@@ -123,7 +123,7 @@ def audience(row: Audience, projects: list[str], introspect: list[str]) -> Shape
         "alg": row.algorithm,
         "excludes": list(EXCLUDES[Algorithm(row.algorithm)]),
         "rendering": row.rendering,
-        "projects": projects,
+        "projects": projects or None,
         "introspect": introspect,
     }
 

@@ -225,8 +225,11 @@ class Components:
     def facts_cache(self) -> FactsCache:
         return FactsCache(self.clock)
 
-    def read_access_token(self, connection: Connection, token: str) -> PresentedToken | None:
-        return presented.read(connection, self.reader, self.settings.issuer, token, self.clock())
+    def read_access_token(
+        self, connection: Connection, token: str, caller: int | None = None
+    ) -> PresentedToken:
+        issuer, now = self.settings.issuer, self.clock()
+        return presented.read(connection, self.reader, issuer, token, now, caller)
 
     @cached_property
     def executor(self) -> "LocalExecutor":

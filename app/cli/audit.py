@@ -47,6 +47,7 @@ def _filters(command: click.decorators.FC) -> click.decorators.FC:
         click.option("--project", metavar="GROUP/PROJECT"),
         click.option("--service-account", metavar="NAME"),
         click.option("--user", metavar="LOGIN"),
+        click.option("--actor", metavar="PRINCIPAL", help="Who did it, as events name them: user:1."),
     ):
         command = option(command)
     return command

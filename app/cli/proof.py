@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +20,21 @@ from app.ledger.report import Report
 from app.ledger.verification import verify as verify_ledger
 
 _QUIET_SECONDS = 2.0
+_LONG_UNSIGNED = timedelta(minutes=10)
 
 
 @click.command(cls=Command)
+@click.option("--restored", is_flag=True, help="Go on, on record, from an older backup.")
 @json_option
-def head(as_json: bool) -> None:
+def head(restored: bool, as_json: bool) -> None:
     """Sign where the ledger stands now, and print it for safekeeping elsewhere.
 
     Example: countersign audit head > anchor.json
     """
     with installation() as here:
         here.require_schema()
-        made = here.components.checkpoints.make()
+        checkpoints = here.components.checkpoints
+        made = checkpoints.make_restored(here.actor) if restored else checkpoints.make()
         with here.reading() as session:
             printed = shape(made, heads_of(session, made.id), here.components.ledger_key.public)
     show(printed, orjson.dumps(printed, option=orjson.OPT_INDENT_2).decode(), as_json=as_json)
@@ -53,9 +57,10 @@ def verify(anchor: Path | None, as_json: bool) -> None:
         here.require_schema()
         held = Anchor.parse(anchor.read_bytes()) if anchor else None
         key = held.public_key if held else here.components.ledger_key.public
-        report = verify_ledger(here.components.database, key, held, _progress())
-    printed = _shape(report)
-    show(printed, "\n".join(each.text for each in report.findings) or _well(report), as_json=as_json)
+        kept = here.components.checkpoints.kept.read()
+        report = verify_ledger(here.components.database, key, held, _progress(), kept=kept)
+        well = _well(report, here.now)
+    show(_shape(report), "\n".join(each.text for each in report.findings) or well, as_json=as_json)
     if not report.intact:
         more = f", and {report.more} more" if report.more else ""
         found = _counted(len(report.findings), "finding")
@@ -68,16 +73,23 @@ def _shape(report: Report) -> dict[str, Any]:
         "events": report.rows,
         "checkpoints": report.checkpoints,
         "awaiting_checkpoint": report.unsigned,
+        "awaiting_checkpoint_since": rfc3339(report.waiting_since) if report.waiting_since else None,
         "since": report.since,
         "findings": [asdict(each) for each in report.findings],
     }
 
 
-def _well(report: Report) -> str:
+def _well(report: Report, now: datetime) -> str:
     since = f" since {report.since}, when the ledger was pruned" if report.since else ""
-    waiting = f"; {report.unsigned} not signed yet" if report.unsigned else ""
+    waiting = f"; {report.unsigned} {_for_how_long(report.waiting_since, now)}" if report.unsigned else ""
     rows, checkpoints = _counted(report.rows, "event"), _counted(report.checkpoints, "checkpoint")
     return f"intact{since}: {rows} under {checkpoints}{waiting}"
+
+
+def _for_how_long(waiting_since: datetime | None, now: datetime) -> str:
+    if waiting_since is None or now - waiting_since < _LONG_UNSIGNED:
+        return "not signed yet"
+    return f"not signed for {(now - waiting_since) // timedelta(minutes=1)} minutes: is the worker running?"
 
 
 def _counted(number: int, of: str) -> str:

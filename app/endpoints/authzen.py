@@ -1,26 +1,32 @@
 """OpenID AuthZEN Authorization API 1.0: may this identity do this here, and why not.
 
-A denial is an answer: 200 with ``decision: false``. Reasons are for those whom they concern.
+A denial is an answer: 200 with ``decision: false``, and has a row in the ledger. Who may not ask about a
+subject gets one that says nothing of it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import orjson
 from flask import Blueprint, Response, request
 from sqlalchemy import Connection
 
-from app.endpoints.caller import Caller, Proof, authenticate
+from app.endpoints.caller import Caller, Proof, authenticate, record_refusals
 from app.endpoints.problems import Problem
 from app.identity import facts
 from app.identity.facts_cache import Key
-from app.identity.policy import Conjunct, ConjunctName, Question, decide
+from app.identity.permissions import PERMISSIONS
+from app.identity.policy import Conjunct, ConjunctName, Decision, Question, decide, decide_for_the_blind
+from app.ledger.actions import AuditAction
 from app.protocol import authzen
-from app.protocol.principals import PrincipalKind, parse_principal
+from app.protocol.principals import PrincipalKind, parse_principal, service_account_principal, user_principal
 from app.representation import Shape, conjunct
-from app.tokens.presented import may_ask_about
+from app.tokens.introspectors import is_introspector
+from app.tokens.presented import NotAlive
+from app.tokens.strangers import Refusal
 from app.wiring import Components
 
 ACCESS_TOKEN = "access_token"  # noqa: S105 - a subject's type
@@ -28,6 +34,11 @@ _PLACES = {"project": facts.project_at, "group": facts.group_at}
 _NOBODY = 0  # no principal has this number
 _LONGEST_REQUEST_ID = 128
 Asked = TypeVar("Asked")
+
+
+_FOREIGN_OR_DEAD = "the token is not alive, or not this caller's to ask about"
+_MAY_NOT_ASK: Shape = {"error": {"status": 403, "message": "subject: it is not this caller's to ask about"}}
+"""The same for all whom the caller may not ask about, be there such a one or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +50,22 @@ class _Subject:
     scopes: tuple[str, ...] | None = None
     delegation_id: int | None = None
 
+    @property
+    def parties(self) -> dict[str, str]:
+        """The ledger's columns."""
+        user, account = self.user_id, self.service_account_id
+        human = {"user": user_principal(user)} if user else {}
+        return human | ({"service_account": service_account_principal(account)} if account else {})
 
-class _Unknown(Exception):  # noqa: N818 - a denial whose reason is known before anything is decided
-    def __init__(self, name: ConjunctName, reason: str) -> None:
-        super().__init__(reason)
-        self.conjunct = Conjunct(name, allowed=False, reason=reason)
+
+class _Denied(Exception):  # noqa: N818 - an answer
+    """Before anything is decided. ``cause`` and ``parties`` are the ledger's, ``context`` the caller's."""
+
+    def __init__(self, cause: str, context: Shape, parties: Mapping[str, Any] | None = None) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.context = context
+        self.parties = parties or {}
 
 
 def blueprint(components: Components) -> Blueprint:
@@ -65,31 +87,33 @@ def blueprint(components: Components) -> Blueprint:
 
     @access.post(authzen.EVALUATION)
     def evaluation() -> Response:
-        caller = authenticate(components)
-        asked = _read(authzen.read_evaluation)
-        with components.database.reading_connection() as connection:
-            return _json(_Decisions(components, connection, caller).answer(asked))
+        return answered(authenticate(components), _read(authzen.read_evaluation))
 
     @access.post(authzen.EVALUATIONS)
     def evaluations() -> Response:
-        caller = authenticate(components)
-        asked = _read(authzen.read_evaluations)
+        return answered(authenticate(components), _read(authzen.read_evaluations))
+
+    def answered(caller: Caller, asked: authzen.Evaluation | authzen.Batch) -> Response:
         with components.database.reading_connection() as connection:
             decisions = _Decisions(components, connection, caller)
             if isinstance(asked, authzen.Evaluation):
-                return _json(decisions.answer(asked))
-            return _json({"evaluations": decisions.answers(asked)})
+                answer = decisions.answer(asked)
+            else:
+                answer = {"evaluations": decisions.answers(asked)}
+        record_refusals(components, *decisions.refusals)
+        return _json(answer)
 
     return access
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class _Decisions:
     """The decisions of one request, all from one snapshot or from facts that are a second old at most."""
 
     components: Components
     connection: Connection
     caller: Caller
+    refusals: list[Refusal] = field(default_factory=list)
 
     def answers(self, batch: authzen.Batch) -> list[Shape]:
         found: list[Shape] = []
@@ -100,33 +124,44 @@ class _Decisions:
         return found
 
     def answer(self, asked: authzen.Evaluation) -> Shape:
-        """``context.reasons``, conjunct by conjunct, only for a caller who may know them."""
+        """``context.reasons``, conjunct by conjunct: whoever may ask may know them."""
         try:
             subject = self._subject(asked.subject)
-            conjuncts = self._decide(subject, asked)
-            is_open = self._may_know(subject)
-        except _Unknown as unknown:
-            conjuncts, is_open = (unknown.conjunct,), True
-        answer: Shape = {"decision": all(each.allowed for each in conjuncts)}
-        if is_open:
-            answer["context"] = {"reasons": [conjunct(each) for each in conjuncts]}
-        return answer
+            decision = self._decide(subject, asked)
+        except _Denied as denial:
+            self._refuse(denial.cause, denial.parties)
+            return {"decision": False, "context": denial.context}
+        return {"decision": decision.allowed, "context": _reasons(*decision.conjuncts)}
 
-    def _decide(self, subject: _Subject, asked: authzen.Evaluation) -> tuple[Conjunct, ...]:
-        kind, resource = asked.resource.type, asked.resource.id
-        if kind not in _PLACES:
-            raise _Unknown(ConjunctName.HUMAN, f"resource.type: use one of {', '.join(_PLACES)}")
-        key = Key(subject.user_id, subject.service_account_id, kind, resource)
-        known = self.components.facts_cache.get(key, lambda: self._facts(key))
+    def _decide(self, subject: _Subject, asked: authzen.Evaluation) -> Decision:
+        resource, now = asked.resource, self.components.clock()
+        if resource.type not in _PLACES:
+            reason = f"resource.type: use one of {', '.join(_PLACES)}"
+            raise _Denied(reason, _refusing(ConjunctName.HUMAN, reason), subject.parties)
+        known = self._facts(subject.user_id, subject.service_account_id, resource)
         question = Question(asked.action, subject.scopes, subject.delegation_id)
-        return decide(known, question, self.components.clock()).conjuncts
+        decision = decide(known, question, now)
+        if (refusal := decision.refusal) is None:
+            return decision
+        project = known.place.path if known.place and known.place.exists and known.place.project_id else None
+        permission = asked.action if asked.action in PERMISSIONS else None
+        cause = f"{refusal.name}: {refusal.reason}"
+        self._refuse(cause, subject.parties, project=project, permission=permission)
+        return decision if self._may_see(resource) else decide_for_the_blind(known, question, now)
 
-    def _facts(self, key: Key) -> facts.Facts:
-        return facts.load(
-            self.connection,
-            user_id=key.user_id,
-            service_account_id=key.service_account_id,
-            place=_PLACES[key.resource_type](self.connection, key.resource_id),
+    def _facts(
+        self, user_id: int | None, service_account_id: int | None, resource: authzen.Entity
+    ) -> facts.Facts:
+        key = Key(user_id, service_account_id, resource.type, resource.id)
+        return self.components.facts_cache.get(
+            key,
+            lambda: facts.load(
+                self.connection,
+                user_id=user_id,
+                service_account_id=service_account_id,
+                place=_PLACES[resource.type](self.connection, resource.id),
+                now=self.components.clock(),
+            ),
         )
 
     def _subject(self, given: authzen.Entity) -> _Subject:
@@ -134,35 +169,90 @@ class _Decisions:
             return self._token(given.id)
         principal = parse_principal(f"{given.type}:{given.id}")
         if principal is None:
-            raise _Unknown(ConjunctName.HUMAN, "subject: no human, service account or token is named so")
+            reason = "subject: no human, service account or token is named so"
+            raise _Denied(reason, _refusing(ConjunctName.HUMAN, reason))
         kind, number = principal
-        if kind is PrincipalKind.USER:
-            return _Subject(number, None)
-        return _Subject(_on_behalf_of(given), number)
+        human = _on_behalf_of(given)
+        subject = _Subject(number, None) if kind is PrincipalKind.USER else _Subject(human, number)
+        if not self._may_ask_about(subject):
+            raise _Denied("the caller may not ask about it", _MAY_NOT_ASK, subject.parties)
+        if kind is PrincipalKind.USER and human is not None:
+            reason = "a human acts for nobody: there are no chains"
+            raise _Denied(reason, _refusing(ConjunctName.HUMAN, reason), subject.parties)
+        return subject
 
     def _token(self, text: str) -> _Subject:
         """A token counts for those alone whom it is for, or who it is from: others could pass it on."""
-        components, caller = self.components, self.caller
-        token = components.read_access_token(self.connection, text)
-        if token is None:
-            raise _Unknown(ConjunctName.ACTIVE, "the token is none of ours, has expired, or was cut off")
-        is_own = caller.jti == token.jti
-        is_theirs = caller.proof is Proof.CLIENT_SECRET and may_ask_about(
-            self.connection, caller.service_account_id or _NOBODY, token.audience
-        )
-        if not (is_own or is_theirs or caller.is_admin):
-            raise _Unknown(ConjunctName.ACTIVE, "the token is not for an audience of this caller's")
+        caller, asker = self.caller, None
+        if caller.proof is Proof.CLIENT_SECRET:
+            asker = caller.service_account_id
+        context = _refusing(ConjunctName.ACTIVE, _FOREIGN_OR_DEAD)
+        try:
+            token = self.components.read_access_token(self.connection, text, asker)
+        except NotAlive as dead:
+            raise _Denied(dead.cause, context, dead.parties) from None
+        if not (caller.jti == token.jti or token.is_asked_by_its_api or caller.is_admin):
+            raise _Denied("the token is not for an audience of the caller's", context, token.parties)
         return _Subject(token.user_id, token.service_account_id, token.scopes, token.delegation_id)
 
-    def _may_know(self, subject: _Subject) -> bool:
-        """Administrators, the human concerned, resource servers, and the agent by a token of this pair."""
+    def _may_ask_about(self, subject: _Subject) -> bool:
+        """Administrators and resource servers about anybody, a human about all that acts in their name, and
+        everybody about the identity that they are.
+        """
         caller = self.caller
-        if caller.is_admin or caller.proof is Proof.CLIENT_SECRET:
-            return True
         if caller.proof is Proof.PERSONAL_ACCESS_TOKEN:
-            return caller.user_id == subject.user_id
-        asked = (subject.user_id, subject.service_account_id)
-        return (caller.user_id, caller.service_account_id) == asked
+            return caller.is_admin or caller.user_id == subject.user_id
+        itself = (caller.user_id, caller.service_account_id)
+        return itself == (subject.user_id, subject.service_account_id) or self._is_resource_server
+
+    @cached_property
+    def _is_resource_server(self) -> bool:
+        """It introspects some API: such a one is trusted with what it would learn as its tokens come in."""
+        caller = self.caller
+        return (
+            caller.proof is Proof.CLIENT_SECRET
+            and caller.service_account_id is not None
+            and is_introspector(self.connection, caller.service_account_id)
+        )
+
+    def _may_see(self, resource: authzen.Entity) -> bool:
+        """Whether the caller may know what is there: others are told the same as if nothing were."""
+        caller = self.caller
+        if caller.is_admin or self._is_resource_server:
+            return True
+        known = self._facts(caller.user_id, caller.service_account_id, resource)
+        question = Question("project.read", caller.scopes, caller.delegation_id)
+        return decide(known, question, self.components.clock()).allowed
+
+    def _refuse(
+        self,
+        cause: str,
+        parties: Mapping[str, Any],
+        *,
+        project: str | None = None,
+        permission: str | None = None,
+    ) -> None:
+        """Under the names of the subject; where nobody is known, the caller's."""
+        is_known = parties.get("user") or parties.get("service_account")
+        columns = dict(parties) if is_known else {**parties, **self.caller.parties}
+        self.refusals.append(
+            Refusal(
+                by=self.caller.actor(None),
+                action=AuditAction.ACCESS_EVALUATE,
+                cause=cause,
+                project=project,
+                permission=permission,
+                **columns,
+            )
+        )
+
+
+def _reasons(*conjuncts: Conjunct) -> Shape:
+    return {"reasons": [conjunct(each) for each in conjuncts]}
+
+
+def _refusing(name: ConjunctName, reason: str) -> Shape:
+    return _reasons(Conjunct(name, allowed=False, reason=reason))
 
 
 def _on_behalf_of(subject: authzen.Entity) -> int | None:

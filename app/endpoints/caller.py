@@ -4,6 +4,7 @@ Every caller is checked against the database at each request; nothing here is re
 """
 
 from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import Enum, auto
 from urllib.parse import unquote_plus
@@ -27,7 +28,8 @@ from app.protocol.principals import parse_client_id, service_account_principal, 
 from app.protocol.scopes import API, covers
 from app.secret import Secret
 from app.tokens.audiences import api_of
-from app.tokens.strangers import Stranger
+from app.tokens.presented import NotAlive
+from app.tokens.strangers import Kind, Stranger, dead_token
 from app.wiring import Components
 
 
@@ -50,6 +52,8 @@ class Caller:
     delegation_id: int | None = None
     is_admin: bool = False
     jti: str | None = None
+    run_id: int | None = None
+    personal_access_token_id: int | None = None
 
     @property
     def name(self) -> str:
@@ -90,23 +94,21 @@ def authenticate(
     given = Authorization.from_header(request.headers.get("Authorization", ""))
     if given is None:
         raise _unauthorized("Authentication is required.", schemes)
-    if given.type not in schemes:
-        caller = None
-    elif connection is not None:
-        caller = _find(components, connection, given)
-    else:
-        with components.database.reading_connection() as own:
-            caller = _find(components, own, given)
-    if caller is None:
-        raise _stranger(components, given, schemes, in_transaction=connection is not None)
-    return caller
+    within = components.database.reading_connection() if connection is None else nullcontext(connection)
+    refusal: Kind = _unproved(given)
+    try:
+        with within as reading:
+            caller = _find(components, reading, given) if given.type in schemes else None
+    except NotAlive as dead:
+        caller, refusal = None, dead_token(dead.cause, dead.parties) if dead.parties else refusal
+    if caller is not None:
+        return caller
+    if connection is None:  # one that is under way holds SQLite's only lock, and it began with this caller
+        record_refusals(components, refusal)
+    raise _not_valid(given, schemes)
 
 
-def _stranger(
-    components: Components, given: Authorization, schemes: Collection[str], *, in_transaction: bool
-) -> Problem:
-    if not in_transaction:  # one that is under way holds SQLite's only lock; and it began with this caller
-        _record_stranger(components, given)
+def _not_valid(given: Authorization, schemes: Collection[str]) -> Problem:
     error = 'error="invalid_token"' if given.type == "bearer" else None
     return _unauthorized("The credentials are not valid here.", schemes, error)
 
@@ -137,25 +139,30 @@ def _human(components: Components, connection: Connection, token: Secret) -> Cal
         return None
     is_admin = holder.is_admin and "api" in holder.scopes
     return Caller(
-        Proof.PERSONAL_ACCESS_TOKEN, user_id=holder.user_id, scopes=holder.scopes, is_admin=is_admin
+        Proof.PERSONAL_ACCESS_TOKEN,
+        user_id=holder.user_id,
+        scopes=holder.scopes,
+        is_admin=is_admin,
+        personal_access_token_id=holder.personal_access_token_id,
     )
 
 
-def _bearer(components: Components, connection: Connection, text: str) -> Caller | None:
-    """A token for our own API whose parties may still act, by the one decision there is."""
+def _bearer(components: Components, connection: Connection, text: str) -> Caller:
+    """A token for our own API whose parties may still act, by the one decision there is; or ``NotAlive``."""
     now = components.clock()
     token = components.read_access_token(connection, text)
-    if token is None or token.audience != api_of(components.settings.issuer):
-        return None
+    if token.audience != api_of(components.settings.issuer):
+        raise NotAlive("a token that is not for this API", token.parties)
     known = facts.load(
         connection,
         user_id=token.user_id,
         service_account_id=token.service_account_id,
         place=_place_of(connection, token.run_id),
+        now=now,
     )
     question = policy.Question(None, token.scopes, token.delegation_id)
-    if not policy.decide(known, question, now).allowed:
-        return None
+    if refusal := policy.decide(known, question, now).refusal:
+        raise NotAlive(f"{refusal.name}: {refusal.reason}", token.parties)
     return Caller(
         Proof.ACCESS_TOKEN,
         token.user_id,
@@ -163,6 +170,7 @@ def _bearer(components: Components, connection: Connection, text: str) -> Caller
         token.scopes,
         token.delegation_id,
         jti=token.jti,
+        run_id=token.run_id,
     )
 
 
@@ -173,12 +181,17 @@ def _place_of(connection: Connection, run_id: int | None) -> facts.Place | None:
     return row and facts.Place(row.path, row.id)
 
 
-def _record_stranger(components: Components, given: Authorization) -> None:
+def _unproved(given: Authorization) -> Stranger:
     claimed = unquote_plus(given.username or "") if given.type == "basic" else ""
     client_id = claimed if parse_client_id(claimed) else "malformed" if claimed else ""
     cause = "unknown, wrong or dead credential, or one that is not for this API"
-    stranger, now = Stranger(OAuthError.INVALID_CLIENT.code, cause, client_id), components.clock()
-    events = components.strangers.told(stranger, now, g.request_id)
+    return Stranger(OAuthError.INVALID_CLIENT.code, cause, client_id)
+
+
+def record_refusals(components: Components, *refusals: Kind) -> None:
+    """Each kind at its first time in the minute; see ``Strangers``."""
+    now = components.clock()
+    events = [event for each in refusals for event in components.strangers.told(each, now, g.request_id)]
     if events:
         with components.database.writing_connection() as connection:
             record(connection, *events)

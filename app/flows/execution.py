@@ -22,7 +22,7 @@ from app.flows.executors.local import LocalExecutor
 from app.flows.executors.outcome import Outcome as StepsOutcome
 from app.flows.executors.workspace import Workspace
 from app.flows.id_tokens import RunFacts, plan
-from app.flows.liveness import why_end
+from app.flows.liveness import require_unchanged, why_end
 from app.flows.log import LogWriter
 from app.flows.models import ConfigurationVersion, Run, RunInput, RunState
 from app.flows.parties import needed_by, parties_of
@@ -117,9 +117,11 @@ class _Execution:
         if node.local_runs_refused is not None:
             return RunState.FAILED, node.local_runs_refused, None
         inputs = self._read()
-        if (reason := self.why_end()) is not None:
-            return RunState.CANCELLED, reason, None
-        tokens = node.mint.for_run(inputs.access, inputs.id_tokens, self._by)
+
+        def still(session: Session) -> None:
+            require_unchanged(session, inputs.facts, node.clock())
+
+        tokens = node.mint.for_run(inputs.access, inputs.id_tokens, self._by, still)
         id_tokens = {name: signed.token for name, signed in tokens.ids.items()}
         for name, token in {"COUNTERSIGN_ACCESS_TOKEN": tokens.access.token, **id_tokens}.items():
             self._masker.add_token(token, name)
@@ -127,7 +129,9 @@ class _Execution:
         own = {"COUNTERSIGN_ACCESS_TOKEN": tokens.access.token, "COUNTERSIGN_RUN_TOKEN": self._run_token}
         flow = inputs.facts.flow
         with node.executor.workspace(self._run_id) as workspace, self._vault_sessions() as sessions:
-            values = resolve(flow, id_tokens, inputs.variables, node.vault, sessions, self._tell_secret)
+            values = resolve(
+                flow, id_tokens, inputs.variables, node.vault, sessions, self._go_on, self._tell_secret
+            )
             self._note(secrets=sorted(values))
             held = own | id_tokens | self._placed(flow, values, workspace)
             base = base_environment(inputs.facts, node.mint.issuer, home=workspace.home, tmp=workspace.tmp)
@@ -203,6 +207,10 @@ class _Execution:
     def _note(self, **names: list[str]) -> None:
         with self._node.database.writing_connection() as connection:
             connection.execute(update(Run).where(Run.id == self._run_id).values(**names))
+
+    def _go_on(self) -> None:
+        if (reason := self.why_end()) is not None:
+            raise Overtaken(reason)
 
     def _tell_secret(self, name: str, secret: FlowSecret, found: SecretRead | SecretUnavailable) -> None:
         """Name, path and version into the ledger; then the value into the masker, before anything sees it."""

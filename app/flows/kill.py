@@ -68,8 +68,8 @@ def kill(
     permit: Permit = lambda _kind, _whom: None,
 ) -> Killed:
     """``named``: a login, an account's name, a number, or a ``jti``. May be done again; never undone."""
-    if not reason.strip() or len(reason) > LONGEST_REASON:
-        raise InvalidInput(f"reason: say why, in at most {LONGEST_REASON} characters")
+    if not reason.strip() or len(reason) > LONGEST_REASON or not reason.isprintable():
+        raise InvalidInput(f"reason: say why, in one line of at most {LONGEST_REASON} printable characters")
     victim = _FIND[kind](session, named, by, now)
     permit(kind, victim.columns)
     aftermath = cut_off(session, kind, victim.number, reason=reason, actor=by.name, now=now)
@@ -151,7 +151,7 @@ def _delegation(session: Session, named: str, by: Actor, now: datetime) -> _Vict
 
 
 def _run(session: Session, named: str, _by: Actor, _now: datetime) -> _Victim:
-    run = runs.find_run(session, _number("run", named))
+    run = runs.held_run(session, _number("run", named))  # a mint for it has committed, or is refused
     return _Victim(
         number=run.id,
         target=str(run.id),
@@ -161,7 +161,7 @@ def _run(session: Session, named: str, _by: Actor, _now: datetime) -> _Victim:
 
 
 def _token(session: Session, named: str, _by: Actor, _now: datetime) -> _Victim:
-    token = session.get(IssuedToken, named)
+    token = session.get(IssuedToken, named) if named.isprintable() else None
     if token is None:
         raise NotFound("token: there is none with this jti")
     return _Victim(

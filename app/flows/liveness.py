@@ -1,17 +1,21 @@
 """Whether a run may go on: it lives no longer than what it lives from. Asked twice a second, never cached."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from app.errors import Denied
+from app.errors import Denied, Overtaken
+from app.flows.id_tokens import RunFacts
 from app.flows.models import Run
-from app.flows.parties import parties_of
-from app.flows.runs import ENDED, find_run
+from app.flows.parties import needed_by, parties_of
+from app.flows.runs import CANCELLED, ENDED, find_run, shared_run
 from app.identity import cut_offs
+from app.identity.composite import Composite
 from app.identity.cut_offs import CutOffKind
 from app.identity.models import Delegation
+from app.identity.permissions import Role
 from app.tokens.models import IssuedToken
 
 
@@ -22,14 +26,41 @@ def why_end(session: Session, run_id: int, now: datetime) -> str | None:
     its tokens lives from is over; a party is disabled or may not start flows here any more.
     """
     run = find_run(session, run_id)
+    if (reason := _ended(session, run, now)) is not None:
+        return reason
+    try:
+        _parties(session, run, (), now)  # what the delegation covers was asked before, and does not change
+    except Denied as refusal:
+        return str(refusal)
+    return None
+
+
+def require_unchanged(session: Session, decided: RunFacts, now: datetime) -> None:
+    """``Overtaken`` unless the run is under way and its tokens would say the same if they were decided now.
+
+    For the transaction that writes them: until it ends, whoever would change that waits.
+    """
+    run = shared_run(session, decided.run_id)
+    if (reason := _ended(session, run, now)) is not None:
+        raise Overtaken(reason)
+    try:
+        pair, role = _parties(session, run, needed_by(decided.flow), now)
+    except Denied as refusal:
+        raise Overtaken(str(refusal)) from None
+    if (pair, role, run.project.path) != (decided.pair, decided.human_role, decided.project.path):
+        raise Overtaken("the project's path or what is known of the parties changed as the run began")
+
+
+def _ended(session: Session, run: Run, now: datetime) -> str | None:
     if run.state in ENDED:
         return f"it was ended elsewhere: it {run.state}"
-    if (cut_off := cut_offs.newest(session, _lineage(run), run.created_at)) is not None:
+    cut_off = cut_offs.newest(session, _lineage(run), run.created_at)
+    if cut_off is not None and cut_off != (CutOffKind.RUN, CANCELLED):
         kind, reason = cut_off
         return f"killed, by its {_WORDS[CutOffKind(kind)]}: {reason}"
     if run.cancel_requested_at is not None:
-        return "cancelled; everything the run had started was ended"
-    return _dead_delegation(session, run, now) or _lost_right(session, run, now)
+        return CANCELLED
+    return _dead_delegation(session, run, now)
 
 
 _WORDS = {
@@ -61,17 +92,13 @@ def _dead_delegation(session: Session, run: Run, now: datetime) -> str | None:
     return f"delegation {row.id} {'has expired' if row.revoked_at is None else 'was revoked'}"
 
 
-def _lost_right(session: Session, run: Run, now: datetime) -> str | None:
-    try:
-        parties_of(
-            session,
-            run.project,
-            run.user_id,
-            run.service_account_id,
-            needed=(),  # what the delegation covers was asked when the run began, and does not change
-            now=now,
-            delegation_id=run.delegation_id,
-        )
-    except Denied as refusal:
-        return str(refusal)
-    return None
+def _parties(session: Session, run: Run, needed: Collection[str], now: datetime) -> tuple[Composite, Role]:
+    return parties_of(
+        session,
+        run.project,
+        run.user_id,
+        run.service_account_id,
+        needed,
+        now,
+        delegation_id=run.delegation_id,
+    )

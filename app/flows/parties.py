@@ -37,7 +37,7 @@ def parties_of(
     The human starts the flow: of both, only the roles must allow that.
     """
     place = Place(project.path, project.id)
-    facts = load(session, user_id=user_id, service_account_id=service_account_id, place=place)
+    facts = load(session, user_id=user_id, service_account_id=service_account_id, place=place, now=now)
     found = pair(facts, Question(None, needed, delegation_id), now)
     if isinstance(found, Conjunct):
         raise Denied(f"in {project.path}: {found.name}: {found.reason}")

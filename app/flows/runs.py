@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, contains_eager
 
 from app.db import Database
 from app.errors import Conflict, NotFound
 from app.flows.models import Run, RunState
 from app.identity.cut_offs import CutOffKind
+from app.identity.models import Group, Project
+from app.identity.paths import ancestors
 from app.ledger.actions import AuditAction, Outcome
 from app.ledger.record import Actor, AuditEvent, record
 from app.protocol.principals import service_account_principal, user_principal
@@ -22,6 +24,7 @@ from app.tokens.aftermath import cut_off
 ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 HEARTBEAT = timedelta(seconds=5)
 ABANDONED_AFTER = timedelta(minutes=3)  # more than clocks of nodes may differ by
+CANCELLED = "cancelled; everything the run had started was ended"
 _WORKER = Actor(name="worker")
 
 
@@ -36,6 +39,19 @@ def held_run(session: Session, run_id: int) -> Run:
     run = session.get(Run, run_id, with_for_update={"of": Run}, populate_existing=True)
     if run is None:
         raise NotFound(f"there is no run {run_id}")
+    return run
+
+
+def shared_run(session: Session, run_id: int) -> Run:
+    """The run and its project as they are now, for whoever issues something that rests on them: others may
+    hold them as well, and nobody changes either, or a role in the project, until this transaction ends.
+    """
+    query = select(Run).join(Run.project).options(contains_eager(Run.project)).where(Run.id == run_id)
+    held = query.with_for_update(read=True, of=(Run, Project)).execution_options(populate_existing=True)
+    if (run := session.scalars(held).one_or_none()) is None:
+        raise NotFound(f"there is no run {run_id}")
+    groups = select(Group.id).where(Group.path.in_(ancestors(run.project.path)))
+    session.execute(groups.with_for_update(read=True))
     return run
 
 
@@ -74,10 +90,11 @@ def finish(
 
 
 def request_cancel(session: Session, run_id: int, *, by: Actor, now: datetime) -> Run:
-    """Asks whoever executes the run to end it; a run that nobody has begun ends at once."""
+    """Ends its tokens, and asks whoever executes it to end it; a run that nobody has begun ends at once."""
     run = held_run(session, run_id)
     if run.state in ENDED:
         raise Conflict(f"run {run_id} has ended already: it {run.state}")
+    cut_off(session, CutOffKind.RUN, run.id, reason=CANCELLED, actor=by.name, now=now)
     cancel(session, run, "cancelled before it began", by=by, now=now)
     return run
 

@@ -17,11 +17,13 @@ def resolve(
     variables: Mapping[str, str],
     vault: Vault,
     sessions: ExitStack,
+    go_on: Callable[[], None],
     told: Told,
 ) -> dict[str, Secret]:
     """Every value, or ``SecretUnavailable`` naming the first secret that cannot be had.
 
-    Vault tokens live as long as ``sessions``, and are revoked when it closes.
+    Vault tokens live as long as ``sessions``, and are revoked when it closes. ``go_on`` is asked before each
+    secret, and raises if the run must end.
     """
     if not flow.secrets:
         return {}
@@ -29,6 +31,7 @@ def resolve(
     logins: dict[str, VaultSession] = {}
     values: dict[str, Secret] = {}
     for name, secret in flow.secrets.items():
+        go_on()
         try:
             if secret.token not in logins:
                 logins[secret.token] = sessions.enter_context(vault.login(server, id_tokens[secret.token]))

@@ -30,7 +30,7 @@ def create_user(
     _check_email(email)
     principal = Principal(kind=PrincipalKind.USER, created_at=now)
     user = User(login=login, email=email, is_admin=is_admin, principal=principal)
-    _add(session, user, f"login: {login} is taken")
+    _add(session, user, "login: is taken")
     created = by.did(AuditAction.USER_CREATE, now, user=user_principal(user.id))
     record(session, created)
     return user
@@ -54,7 +54,7 @@ def create_service_account(
     check_name("name", name)
     principal = Principal(kind=PrincipalKind.SERVICE_ACCOUNT, created_at=now)
     account = ServiceAccount(name=name, is_composite=is_composite, principal=principal)
-    _add(session, account, f"name: {name} is taken")
+    _add(session, account, "name: is taken")
     detail = {"composite": is_composite}
     account_text = service_account_principal(account.id)
     record(

@@ -13,6 +13,8 @@ from sqlalchemy import BigInteger, Connection, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidInput, NotFound
+from app.identity import cut_offs
+from app.identity.cut_offs import CutOffKind
 from app.identity.models import ClientSecret, PersonalAccessToken, Principal, ServiceAccount, User
 from app.identity.permissions import SCOPES
 from app.ledger.actions import AuditAction
@@ -67,11 +69,15 @@ def create_personal_access_token(
     scopes: Sequence[str],
     *,
     expires_at: datetime | None,
+    made_with: PersonalAccessToken | None = None,
     by: Actor,
     now: datetime,
 ) -> tuple[PersonalAccessToken, Secret]:
+    """One that is ``made_with`` another ends with it at the latest."""
     if not scopes or not set(scopes) <= SCOPES:
         raise InvalidInput(f"scope: use one or more of {', '.join(sorted(SCOPES))}")
+    if made_with is not None and made_with.expires_at is not None:
+        expires_at = min(expires_at or made_with.expires_at, made_with.expires_at)
     _refuse_past(expires_at, now)
     value, sha256 = _generate(PERSONAL_ACCESS_TOKEN_PREFIX)
     row = PersonalAccessToken(
@@ -79,7 +85,8 @@ def create_personal_access_token(
     )
     session.add(row)
     session.flush()
-    _record_token(session, AuditAction.PERSONAL_ACCESS_TOKEN_CREATE, row, by, now)
+    made_by = {"made_with": made_with.id} if made_with is not None else {}
+    _record_token(session, AuditAction.PERSONAL_ACCESS_TOKEN_CREATE, row, by, now, **made_by)
     return row, value
 
 
@@ -153,6 +160,8 @@ def authenticate_personal_access_token(
             PersonalAccessToken.revoked_at.is_(None),
             or_(PersonalAccessToken.expires_at.is_(None), PersonalAccessToken.expires_at > now),
             Principal.disabled_at.is_(None),
+            # A kill that came as it was made did not see it.
+            ~cut_offs.hits({CutOffKind.USER: User.id}, PersonalAccessToken.created_at),
         )
     ).one_or_none()
     if row is None:
@@ -196,7 +205,7 @@ def _record_secret(
 
 
 def _record_token(
-    session: Session, action: AuditAction, row: PersonalAccessToken, by: Actor, now: datetime
+    session: Session, action: AuditAction, row: PersonalAccessToken, by: Actor, now: datetime, **more: int
 ) -> None:
-    detail = {"personal_access_token": row.id, "scopes": row.scopes}
+    detail = {"personal_access_token": row.id, "scopes": row.scopes} | more
     record(session, by.did(action, now, user=user_principal(row.user_id), detail=detail))

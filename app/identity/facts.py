@@ -1,10 +1,11 @@
 """What a decision needs to know, read in one go; ``policy`` decides over it without asking anybody."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, BindParameter, Connection, bindparam, select, union_all
+from sqlalchemy import BigInteger, BindParameter, Connection, bindparam, func, select, union_all
 from sqlalchemy.orm import Session
 
 from app.identity.models import (
@@ -88,18 +89,26 @@ class Facts:
     place: Place | None
 
 
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
 def load(
     connection: Connection | Session,
     *,
     user_id: int | None,
     service_account_id: int | None,
     place: Place | None = None,
+    now: datetime = _LONG_AGO,
 ) -> Facts:
-    """As things are in this transaction; roles only where there is a place."""
+    """As things are in this transaction; roles only where there is a place.
+
+    Of the delegations every one that is alive ``now``; of those that were revoked, and of those that have
+    expired, the newest alone, which is enough to tell why nothing is allowed.
+    """
     numbers = [number for number in (user_id, service_account_id) if number is not None]
     place = place and _as_it_is(connection, place)
     roles = _roles(connection, numbers, place) if place and place.exists else {}
-    rows = _pair(connection, user_id, service_account_id)
+    rows = _pair(connection, {"user": user_id, "service_account": service_account_id, "now": now})
     parties = {row.id: row for row in rows}
     human, account = parties.get(user_id), parties.get(service_account_id)
     return Facts(
@@ -113,11 +122,11 @@ def load(
 
 
 def _as_it_is(connection: Connection | Session, place: Place) -> Place:
-    """The project may have been deleted since somebody looked its path up."""
+    """The project may have been renamed or deleted since somebody looked its path up."""
     if place.project_id is None:
         return place
-    found = connection.execute(_LIVE_PROJECT, {"project": place.project_id}).scalar_one_or_none()
-    return replace(place, exists=found is not None)
+    path = connection.execute(_LIVE_PROJECT, {"project": place.project_id}).scalar_one_or_none()
+    return replace(place, path=path or place.path, exists=path is not None)
 
 
 def _number(name: str, *, expanding: bool = False) -> BindParameter[int]:
@@ -125,7 +134,17 @@ def _number(name: str, *, expanding: bool = False) -> BindParameter[int]:
 
 
 _NUMBERS = _number("numbers", expanding=True)
-_LIVE_PROJECT = select(Project.id).where(Project.id == _number("project"), Project.deleted_at.is_(None))
+_LIVE_PROJECT = select(Project.path).where(Project.id == _number("project"), Project.deleted_at.is_(None))
+_DEAD = Delegation.revoked_at.is_not(None) | (Delegation.expires_at <= bindparam("now"))
+_NEWEST_DEAD = (
+    select(func.max(Delegation.id))
+    .where(
+        Delegation.user_id == _number("user"),
+        Delegation.service_account_id == _number("service_account"),
+        _DEAD,
+    )
+    .group_by(Delegation.revoked_at.is_(None))
+)
 _PAIR = Prepared(
     select(
         Principal.id,
@@ -144,13 +163,15 @@ _PAIR = Prepared(
     .outerjoin(ServiceAccount, ServiceAccount.id == Principal.id)
     .outerjoin(
         Delegation,
-        (Delegation.user_id == Principal.id) & (Delegation.service_account_id == _number("service_account")),
+        (Delegation.user_id == Principal.id)
+        & (Delegation.service_account_id == _number("service_account"))
+        & (~_DEAD | Delegation.id.in_(_NEWEST_DEAD)),
     )
     .where(Principal.id.in_((_number("user"), _number("service_account"))))
     # The widest and longest first, so that the same question always names the same delegation.
     .order_by(Delegation.project_id.is_not(None), Delegation.expires_at.desc(), Delegation.id)
 )
-"""Both parties, and with the human every delegation to the account: one statement, for the token path."""
+"""Both parties, and with the human the delegations to the account: one statement, for the token path."""
 _ROLES = union_all(
     select(GroupMember.principal_id, GroupMember.role)
     .join(Group, Group.id == GroupMember.group_id)
@@ -161,11 +182,11 @@ _ROLES = union_all(
 )
 
 
-def _pair(connection: Connection | Session, user_id: int | None, service_account_id: int | None) -> list[Any]:
+def _pair(connection: Connection | Session, asked: Mapping[str, Any]) -> list[Any]:
     if isinstance(connection, Session):
         connection.flush()
         connection = connection.connection()
-    return _PAIR.rows(connection, {"user": user_id, "service_account": service_account_id})
+    return _PAIR.rows(connection, asked)
 
 
 def _party(row: Any, roles: dict[int, Role]) -> Party:

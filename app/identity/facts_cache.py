@@ -29,16 +29,29 @@ class FactsCache:
     clock: Clock
     bound: timedelta = BOUND
     _kept: dict[Key, tuple[datetime, Facts]] = field(default_factory=dict)
+    _swept_at: datetime | None = None
 
     def get(self, key: Key, load: Callable[[], Facts]) -> Facts:
-        """Facts no older than the bound. Their age counts from before they are read."""
+        """Facts no older than the bound, counted from before they are read; none are kept of what is not
+        there.
+        """
         if not is_path(key.resource_id):
             return load()  # nothing is there, and what a caller typed may be a megabyte long
         now = self.clock()
-        if (kept := self._kept.get(key)) and kept[0] <= now < kept[0] + self.bound:
+        if (kept := self._kept.get(key)) and self._is_fresh(kept[0], now):
             return kept[1]
         facts = load()
+        if facts.place is not None and facts.place.exists:
+            self._make_room(now)
+            self._kept[key] = (now, facts)
+        return facts
+
+    def _make_room(self, now: datetime) -> None:
+        if self._swept_at is None or not self._is_fresh(self._swept_at, now):
+            self._kept = {key: kept for key, kept in [*self._kept.items()] if self._is_fresh(kept[0], now)}
+            self._swept_at = now
         if len(self._kept) >= _MOST:
             self._kept.clear()
-        self._kept[key] = (now, facts)
-        return facts
+
+    def _is_fresh(self, since: datetime, now: datetime) -> bool:
+        return since <= now < since + self.bound

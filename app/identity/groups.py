@@ -20,7 +20,7 @@ def create_group(session: Session, path: str, *, by: Actor, now: datetime) -> Gr
     paths.check_group_path(path)
     paths.lock(session)
     if session.scalar(select(Group.id).where(Group.path == path)) is not None:
-        raise Conflict(f"path: {path} is taken by a group")
+        raise Conflict("path: is taken by a group")
     return ensure_group(session, path, by=by, now=now)
 
 

@@ -40,6 +40,14 @@ def find_place(session: Session, path: str) -> Project | Group:
     return found
 
 
+def hold(session: Session, place: Project | Group) -> None:
+    """For whoever changes it or roles in it, before the first ledger row: a run that is being given tokens
+    which rest on them keeps us waiting, and one that comes later sees what we did (PostgreSQL).
+    """
+    table = Project if isinstance(place, Project) else Group
+    session.execute(select(table.id).where(table.id == place.id).with_for_update(key_share=True))
+
+
 def find_principal(session: Session, named: str) -> tuple[PrincipalKind, int]:
     """``user:alice`` or ``service_account:duo``, by name or by number."""
     kind, _, name = named.partition(":")
@@ -57,6 +65,7 @@ def add_member(
     """Adding again sets the role."""
     if (known := role_named(role)) is None:
         raise InvalidInput(f"role: use one of {', '.join(each.label for each in Role)}")
+    hold(session, place)
     kind, number = find_principal(session, named)
     member: Member | GroupMember
     if isinstance(place, Project):
@@ -82,6 +91,7 @@ def find_member(session: Session, place: Project | Group, named: str) -> Member 
 
 def remove_member(session: Session, place: Project | Group, named: str, *, by: Actor, now: datetime) -> None:
     """A role of one's own in this place; what is inherited is removed where it was given."""
+    hold(session, place)
     kind, number = find_principal(session, named)
     member = find_member(session, place, named)
     session.delete(member)

@@ -57,12 +57,12 @@ def lock(session: Session) -> None:
 def require_free(session: Session, path: str, *, project_id: int | None = None) -> None:
     """Raises ``Conflict`` unless a group, or this project, may have the path."""
     if session.scalar(select(Project.id).where(Project.path == path, Project.deleted_at.is_(None))):
-        raise Conflict(f"path: {path} is taken by a project")
+        raise Conflict("path: is taken by a project")
     if session.scalar(select(Group.id).where(Group.path == path)):
-        raise Conflict(f"path: {path} is taken by a group")
+        raise Conflict("path: is taken by a group")
     owner = session.scalar(select(BurnedPath.project_id).where(BurnedPath.path == path))
     if owner is not None and owner != project_id:
-        raise Conflict(f"path: {path} belonged to another project and is never given again")
+        raise Conflict("path: belonged to another project and is never given again")
 
 
 def burn(session: Session, path: str, project_id: int, now: datetime) -> None:

@@ -4,11 +4,11 @@ Human allows AND service account allows AND delegation covers AND the token's sc
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from app.identity.facts import DelegationFact, Facts, Party
+from app.identity.facts import DelegationFact, Facts, Party, Place
 from app.identity.permissions import PERMISSIONS, SCOPES, allows
 from app.protocol.principals import service_account_principal, user_principal
 from app.protocol.scopes import covers
@@ -70,6 +70,12 @@ def decide(facts: Facts, question: Question, now: datetime) -> Decision:
     )
 
 
+def decide_for_the_blind(facts: Facts, question: Question, now: datetime) -> Decision:
+    """A denial in words for whoever may not know the place: the same whether anything is there or not."""
+    place = facts.place and Place(facts.place.path, None, exists=False)
+    return decide(replace(facts, place=place), question, now)
+
+
 def _human(facts: Facts, question: Question) -> Conjunct:
     if facts.user_id is None:
         account = facts.service_account
@@ -96,7 +102,7 @@ def _account(facts: Facts, question: Question) -> Conjunct:
 def _role(name: ConjunctName, party: Party, facts: Facts, question: Question) -> Conjunct:
     permission, place = question.permission, facts.place
     if place is not None and not place.exists:
-        return _no(name, "the project or group does not exist, or was deleted")
+        return _no(name, "there is no such project or group, or none that may be seen")
     if permission is None:
         return _yes(name, f"{party.name} is known")
     if permission not in PERMISSIONS:
@@ -129,7 +135,7 @@ def _delegation_tests(
     known = [each for each in needed if each in PERMISSIONS or each in SCOPES]
     return {
         "there is no delegation": lambda _: True,
-        "the delegation that the token lives from is not there": lambda each: (
+        "the delegation that the token lives from is over": lambda each: (
             question.delegation_id in {None, each.id}
         ),
         "the delegation was revoked": lambda each: each.revoked_at is None,

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from app.errors import InvalidInput, NotFound
 from app.identity import paths
 from app.identity.groups import ensure_group
-from app.identity.members import add_member, find_principal, remove_member
+from app.identity.members import add_member, find_principal, hold, remove_member
 from app.identity.models import Project, ProjectVariable
 from app.ledger.actions import AuditAction
 from app.ledger.record import Actor, record
@@ -45,6 +45,7 @@ def rename_project(session: Session, project: Project, path: str, *, by: Actor, 
     """To another name or into another group, whose members it then has. The old path stays its own."""
     paths.check_project_path(path)
     paths.lock(session)
+    hold(session, project)
     old = project.path
     if path == old:
         raise InvalidInput("path: is the project's path already")
@@ -60,6 +61,7 @@ def rename_project(session: Session, project: Project, path: str, *, by: Actor, 
 def delete_project(session: Session, project: Project, *, by: Actor, now: datetime) -> None:
     """For good: nobody is allowed anything in it, nothing runs in it, and its path is never given again."""
     paths.lock(session)
+    hold(session, project)
     paths.burn(session, project.path, project.id, now)
     project.deleted_at = now
     detail = {"id": project.id}

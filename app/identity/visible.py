@@ -1,4 +1,4 @@
-"""Which projects and groups an identity may see: a page at a time, by path, each by the one decision."""
+"""Which projects and groups an identity may see: a page at a time, by number, each by the one decision."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -19,34 +19,47 @@ Seen = TypeVar("Seen", Project, Group)
 
 @dataclass(frozen=True)
 class Page(Generic[Seen]):
-    """``after``: the path behind which the next page begins, or ``None`` at the end; a page may be short."""
+    """``after``: the number behind which the next page begins, or ``None`` at the end; one may be short."""
 
     rows: list[Seen]
-    after: str | None
+    after: int | None
 
 
 def projects(
-    session: Session, known: Facts | None, question: Question, now: datetime, *, after: str, limit: int
+    session: Session, known: Facts | None, question: Question, now: datetime, *, after: int, limit: int
 ) -> Page[Project]:
     """``known``: who asks, without a place; ``None`` sees all."""
-    query = select(Project).where(Project.deleted_at.is_(None), Project.path > after)
+    query = select(Project).where(Project.deleted_at.is_(None), Project.id > after)
+    if (reach := _reach(known, question)) is not None:
+        query = query.where(Project.id.in_(reach))
     for number in _parties(known):
         own = select(Member.project_id).where(Member.principal_id == number)
         query = query.where(or_(Project.id.in_(own), _in_groups_of(number, Project.path)))
-    rows = session.scalars(query.order_by(Project.path).limit(limit)).all()
+    rows = session.scalars(query.order_by(Project.id).limit(limit)).all()
     return _page(session, rows, known, question, now, limit)
 
 
 def groups(
-    session: Session, known: Facts | None, question: Question, now: datetime, *, after: str, limit: int
+    session: Session, known: Facts | None, question: Question, now: datetime, *, after: int, limit: int
 ) -> Page[Group]:
-    """As above."""
-    query = select(Group).where(Group.path > after)
+    """As above; a delegation for one project covers no group."""
+    if _reach(known, question) is not None:
+        return Page([], None)
+    query = select(Group).where(Group.id > after)
     for number in _parties(known):
         own = select(GroupMember.group_id).where(GroupMember.principal_id == number)
         query = query.where(or_(Group.id.in_(own), _in_groups_of(number, Group.path)))
-    rows = session.scalars(query.order_by(Group.path).limit(limit)).all()
+    rows = session.scalars(query.order_by(Group.id).limit(limit)).all()
     return _page(session, rows, known, question, now, limit)
+
+
+def _reach(known: Facts | None, question: Question) -> set[int] | None:
+    """Projects to which the delegations that a pair may live from are limited; ``None``: they are not."""
+    if known is None or known.user_id is None or known.service_account_id is None:
+        return None
+    found = [each.project_id for each in known.delegations if question.delegation_id in {None, each.id}]
+    limits = {number for number in found if number is not None}
+    return None if None in found else limits
 
 
 def _parties(known: Facts | None) -> list[int]:
@@ -72,7 +85,7 @@ def _page(
     now: datetime,
     limit: int,
 ) -> Page[Seen]:
-    after = rows[-1].path if len(rows) == limit else None
+    after = rows[-1].id if len(rows) == limit else None
     if known is None:
         return Page(list(rows), after)
     places = [Place(row.path, row.id if isinstance(row, Project) else None) for row in rows]

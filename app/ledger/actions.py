@@ -16,6 +16,7 @@ class AuditAction(StrEnum):
     CLIENT_SECRET_CREATE = "identity:client_secret:create"
     CLIENT_SECRET_REVOKE = "identity:client_secret:revoke"
     CLIENT_AUTHENTICATE = "identity:client:authenticate"
+    ACCESS_EVALUATE = "identity:access:evaluate"
     GROUP_CREATE = "identity:group:create"
     PROJECT_CREATE = "identity:project:create"
     PROJECT_RENAME = "identity:project:rename"
@@ -52,6 +53,7 @@ class AuditAction(StrEnum):
     SECRET_READ = "flows:secret:read"
     OPERATION_CALL = "api:operation:call"
     LEDGER_PRUNE = "ledger:events:prune"
+    LEDGER_RESTORE = "ledger:events:restore"
 
 
 class Outcome(StrEnum):

@@ -19,7 +19,8 @@ from sqlalchemy import Connection, Engine, ExceptionContext, event, insert
 from app.ledger.models import LedgerWriter
 
 WRITER_LIFE = timedelta(hours=1)
-"""So that a checkpoint finds all chains that may have advanced among the latest writers."""
+"""So that a checkpoint finds all chains that may have advanced among the latest writers; nor is a row older
+than its writer by as much, or it could be dated back and signed."""
 
 _KEY = "countersign.ledger"
 
@@ -43,6 +44,7 @@ def canonical(columns: Mapping[str, Any]) -> bytes:
 class _Head(NamedTuple):
     process: int
     writer: int
+    since: datetime
     until: datetime
     seq: int
     hash: str
@@ -64,7 +66,7 @@ def append(connection: Connection, events: Iterable[Mapping[str, Any]]) -> list[
     for columns in events:
         at = columns["at"].astimezone(UTC)
         head = writing.current
-        if head is None or at >= head.until or head.process != os.getpid():
+        if head is None or not head.since <= at < head.until or head.process != os.getpid():
             head = _begin_chain(connection, at)
         row = {**columns, "at": at, "writer": head.writer, "seq": head.seq + 1}
         row["hash"] = row_hash(head.hash, row)
@@ -76,7 +78,7 @@ def append(connection: Connection, events: Iterable[Mapping[str, Any]]) -> list[
 def _begin_chain(connection: Connection, at: datetime) -> _Head:
     statement = insert(LedgerWriter).values(started_at=at).returning(LedgerWriter.id)
     writer = connection.execute(statement).scalar_one()
-    return _Head(os.getpid(), writer, at + WRITER_LIFE, 0, genesis(writer, at))
+    return _Head(os.getpid(), writer, at - WRITER_LIFE, at + WRITER_LIFE, 0, genesis(writer, at))
 
 
 @event.listens_for(Engine, "begin")

@@ -1,18 +1,22 @@
 """Checkpoints: every so often the ledger's key signs where all chains stand."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import Row, Select, func, insert, select, text
+from sqlalchemy import Row, Select, event, func, insert, select, text
 from sqlalchemy.orm import Session
 
 from app.clock import Clock
 from app.db import Database
+from app.ledger.actions import AuditAction
 from app.ledger.chain import WRITER_LIFE, canonical
+from app.ledger.kept import FILE_NAME, Kept, KeptCheckpoint
 from app.ledger.key import LedgerKey, LedgerKeyError
 from app.ledger.models import AuditRow, LedgerCheckpoint, LedgerHead, LedgerWriter
+from app.ledger.record import Actor, record
 
 EVERY = timedelta(minutes=1)
 MARGIN = 2 * WRITER_LIFE
@@ -21,7 +25,10 @@ MARGIN = 2 * WRITER_LIFE
 Heads = Sequence[Row[int, int, str] | tuple[int, int, str]]
 """(writer, seq, hash of that row), by writer."""
 
+RESTORED = "restore a newer backup, or, if this one is meant: countersign audit head --restored"
+
 _LOCK = 0x6C656467  # any constant: the advisory lock under which one node makes a checkpoint
+_log = logging.getLogger(__name__)
 
 
 class Checkpoints:
@@ -31,12 +38,13 @@ class Checkpoints:
         self._database = database
         self._key = key
         self._clock = clock
+        self.kept = Kept(key.directory)
 
     def ensure_key(self) -> None:
         """For a first start; where there are checkpoints already a lost key is not replaced in silence."""
         with self._database.reading() as session:
             begun = session.scalar(select(LedgerCheckpoint.id).limit(1)) is not None
-        if not begun:
+        if not begun and self.kept.read() is None:
             self._key.ensure()
 
     def make_if_due(self) -> bool:
@@ -45,13 +53,31 @@ class Checkpoints:
             if not self._due(last_checkpoint(session)):
                 return False
         with self._database.writing() as session:
-            last = locked_last(session)
+            last = self.locked_last(session)
             return self._due(last) and self._advance(session, last) is not last
 
     def make(self) -> LedgerCheckpoint:
         """One as of now; the last one if nothing has happened since."""
         with self._database.writing() as session:
-            return self._advance(session, locked_last(session))
+            return self._advance(session, self.locked_last(session))
+
+    def make_restored(self, by: Actor) -> LedgerCheckpoint:
+        """Goes on, on record, with a ledger that ends before the checkpoint that was kept."""
+        with self._database.writing() as session:
+            kept, last = self.kept.read(), _locked_last(session)
+            if kept is not None and not _holds(session, kept):
+                detail = {"checkpoint": last.id if last else 0, "lost": kept._asdict()}
+                record(session, by.did(AuditAction.LEDGER_RESTORE, self._clock(), detail=detail))
+            return self._advance(session, last)
+
+    def locked_last(self, session: Session) -> LedgerCheckpoint | None:
+        """The last checkpoint, while nobody else makes the next; refused if not the ledger that was kept."""
+        kept, last = self.kept.read(), _locked_last(session)
+        if kept is not None and not _holds(session, kept):
+            raise LedgerKeyError(
+                f"checkpoint {kept.checkpoint}, which {FILE_NAME} vouches for, is not there: {RESTORED}"
+            )
+        return last
 
     def record_cut(
         self, session: Session, last: LedgerCheckpoint, pruned: Mapping[str, Any]
@@ -88,6 +114,8 @@ class Checkpoints:
         made.signature = self._key.sign(signed_text(made.hash))
         session.add(made)
         session.flush()
+        kept = KeptCheckpoint(made.id, made.hash)
+        event.listen(session, "after_commit", lambda _: self._keep(kept), once=True)
         if heads:
             rows = [
                 {"writer": writer, "seq": seq, "hash": row, "checkpoint": made.id}
@@ -95,6 +123,12 @@ class Checkpoints:
             ]
             session.execute(insert(LedgerHead), rows)
         return made
+
+    def _keep(self, made: KeptCheckpoint) -> None:
+        try:
+            self.kept.keep(made)
+        except OSError as error:  # a directory that nobody may write to is well kept otherwise
+            _log.info("%s is not kept up to date: %s", FILE_NAME, error.strerror)
 
 
 def checkpoint_hash(
@@ -110,8 +144,7 @@ def signed_text(digest: str) -> bytes:
     return f"countersign ledger checkpoint {digest}".encode()
 
 
-def locked_last(session: Session) -> LedgerCheckpoint | None:
-    """The last checkpoint, while nobody else makes the next."""
+def _locked_last(session: Session) -> LedgerCheckpoint | None:
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     return last_checkpoint(session)
@@ -119,6 +152,21 @@ def locked_last(session: Session) -> LedgerCheckpoint | None:
 
 def last_checkpoint(session: Session) -> LedgerCheckpoint | None:
     return session.scalars(select(LedgerCheckpoint).order_by(LedgerCheckpoint.id.desc()).limit(1)).first()
+
+
+def last_cut(session: Session) -> dict[str, Any] | None:
+    """What the latest checkpoint that records a cut of retention says of it."""
+    query = select(LedgerCheckpoint.pruned).where(LedgerCheckpoint.pruned.is_not(None))
+    return session.scalar(query.order_by(LedgerCheckpoint.id.desc()).limit(1))
+
+
+def _holds(session: Session, kept: KeptCheckpoint) -> bool:
+    """Or retention, on another node, has taken it away."""
+    there = session.scalar(select(LedgerCheckpoint.hash).where(LedgerCheckpoint.id == kept.checkpoint))
+    if there is not None:
+        return there == kept.hash
+    cut = last_cut(session)
+    return cut is not None and kept.checkpoint <= cut["checkpoint"]
 
 
 def heads_of(session: Session, checkpoint: int) -> Heads:

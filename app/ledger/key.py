@@ -21,7 +21,7 @@ FILE_NAME = "ledger.pem"
 
 
 class LedgerKeyError(InvalidInput):
-    """The ledger's key cannot be had; the message says what to do."""
+    """The ledger's key cannot be had, or must not sign what is there; the message says what to do."""
 
 
 class LedgerPublicKey:
@@ -51,6 +51,7 @@ class LedgerKey:
     """The file ``ledger.pem`` (encrypted PKCS#8), read when it is first needed."""
 
     def __init__(self, directory: Path, passphrase: Secret) -> None:
+        self.directory = directory
         self._path = directory / FILE_NAME
         self._passphrase = passphrase.reveal().encode()
 

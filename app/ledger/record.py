@@ -12,6 +12,7 @@ from app.ledger.actions import AuditAction, Outcome
 from app.ledger.chain import append
 from app.ledger.models import AuditRow
 from app.prepared import Prepared
+from app.protocol.principals import PrincipalKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,9 @@ class AuditEvent:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
+_SERVICE_ACCOUNT = f"{PrincipalKind.SERVICE_ACCOUNT}:"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Actor:
     """Who does it: ``user:42``, ``service_account:7`` or ``operator:<login name>``, in which request.
@@ -46,13 +50,16 @@ class Actor:
     def did(self, action: AuditAction, at: datetime, **fields: Any) -> AuditEvent:
         """The event that tells of it; ``fields`` are the event's other columns.
 
-        What a pair does names both parties as columns; whom else it concerned is in the detail.
+        What a service account does names it as a column, and the human whom it does it for; whom else it
+        concerned is in the detail. One that is a party itself, as when its own token is issued, names both.
         """
-        if self.on_behalf_of is not None:
-            pair = {"user": self.on_behalf_of, "service_account": self.name}
-            others = {name: fields[name] for name in pair if fields.get(name) not in {None, pair[name]}}
-            concerned = {"concerned": others} if others else {}
-            fields |= pair | {"detail": {**fields.get("detail", {}), **concerned}}
+        is_party = self.on_behalf_of is None and fields.get("service_account") == self.name
+        if self.name.startswith(_SERVICE_ACCOUNT) and not is_party:
+            parties = {"user": self.on_behalf_of, "service_account": self.name}
+            others = {name: fields[name] for name in parties if fields.get(name) not in {None, parties[name]}}
+            fields |= parties
+            if others:
+                fields["detail"] = {**fields.get("detail", {}), "concerned": others}
         return AuditEvent(action=action, at=at, actor=self.name, request_id=self.request_id, **fields)
 
 

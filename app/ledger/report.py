@@ -1,6 +1,7 @@
 """What verifying the ledger has found."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Literal
 
 _MOST_FINDINGS = 1000
@@ -20,11 +21,14 @@ class Finding:
 
 @dataclass
 class Report:
-    """``since``: retention has taken what was before it. ``unsigned``: rows that await their checkpoint."""
+    """``since``: retention has taken what was before it. ``unsigned``: rows that await their checkpoint, the
+    oldest since ``waiting_since``.
+    """
 
     rows: int = 0
     checkpoints: int = 0
     unsigned: int = 0
+    waiting_since: datetime | None = None
     since: str | None = None
     findings: list[Finding] = field(default_factory=list)
     more: int = 0
@@ -39,3 +43,6 @@ class Report:
             self.findings.append(found)
         else:
             self.more += 1
+
+    def wait(self, since: datetime | None) -> None:
+        self.waiting_since = min(filter(None, (self.waiting_since, since)), default=None)

@@ -11,7 +11,7 @@ from app.clock import Clock, rfc3339
 from app.db import Database
 from app.errors import NotFound
 from app.ledger.actions import AuditAction
-from app.ledger.checkpoints import MARGIN, Checkpoints, locked_last
+from app.ledger.checkpoints import MARGIN, Checkpoints, last_cut
 from app.ledger.models import AuditRow, LedgerCheckpoint, LedgerHead, LedgerWriter
 from app.ledger.record import Actor, record
 
@@ -28,7 +28,7 @@ class Pruned:
 def prune(database: Database, checkpoints: Checkpoints, clock: Clock, before: datetime, by: Actor) -> Pruned:
     """Cuts at the newest checkpoint that is not younger than ``before``, in one transaction."""
     with database.writing() as session:
-        last = locked_last(session)
+        last = checkpoints.locked_last(session)
         cut = session.scalars(
             select(LedgerCheckpoint)
             .where(LedgerCheckpoint.at <= before)
@@ -48,12 +48,6 @@ def prune(database: Database, checkpoints: Checkpoints, clock: Clock, before: da
         record_of = {"checkpoint": cut.id, "hash": cut.hash, "at": rfc3339(cut.at), "heads": heads}
         checkpoints.record_cut(session, last, record_of)
         return Pruned(cut.id, cut.at, rows)
-
-
-def last_cut(session: Session) -> dict[str, Any] | None:
-    """What the latest checkpoint that records a cut says of it."""
-    query = select(LedgerCheckpoint.pruned).where(LedgerCheckpoint.pruned.is_not(None))
-    return session.scalar(query.order_by(LedgerCheckpoint.id.desc()).limit(1))
 
 
 def _ends(session: Session, cut: int) -> dict[int, list[Any]]:

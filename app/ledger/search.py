@@ -17,13 +17,16 @@ from app.ledger.models import AuditRow
 ORDER = (AuditRow.at, AuditRow.writer, AuditRow.seq)
 NEWEST_FIRST = tuple(column.desc() for column in ORDER)
 
-_EQUAL = ("user", "service_account", "project", "run", "jti", "action")
+_EQUAL = ("actor", "user", "service_account", "project", "run", "jti", "action")
+
+_NO_CURSOR = "cursor: is not one that a page of this ledger ended with"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Filter:
     """Whatever is not ``None`` must match; ``since`` is inclusive, ``until`` is not."""
 
+    actor: str | None = None
     user: str | None = None
     service_account: str | None = None
     project: str | None = None
@@ -72,10 +75,12 @@ def matching(wanted: Filter) -> Select[AuditRow]:
 
 def _position(text: str) -> tuple[datetime, int, int]:
     try:
-        at, writer, seq = orjson.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        moment = datetime.fromisoformat(at)
-    except (ValueError, TypeError):
-        raise InvalidInput("the cursor is not one that a page of this ledger ended with") from None
-    if moment.tzinfo is None or type(writer) is not int or type(seq) is not int:
-        raise InvalidInput("the cursor is not one that a page of this ledger ended with")
+        at, *numbers = orjson.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        given = datetime.fromisoformat(at)
+        moment = given.astimezone(UTC)
+        writer, seq = (each for each in numbers if type(each) is int and 0 <= each < 2**63)
+    except (ValueError, TypeError, OverflowError):
+        raise InvalidInput(_NO_CURSOR) from None
+    if given.tzinfo is None:
+        raise InvalidInput(_NO_CURSOR)
     return moment, writer, seq

@@ -10,15 +10,16 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.ledger.anchor import Anchor
-from app.ledger.checkpoints import checkpoint_hash, signed_text
+from app.ledger.checkpoints import RESTORED, checkpoint_hash, last_cut, signed_text
+from app.ledger.kept import FILE_NAME, KeptCheckpoint
 from app.ledger.key import LedgerPublicKey
 from app.ledger.models import LedgerCheckpoint, LedgerHead
 from app.ledger.report import Finding, Report
-from app.ledger.retention import last_cut
 
 _AT_A_TIME = {"yield_per": 1000}
 
 _Heads = list[tuple[int, int, str]]
+_Vouched = Anchor | KeptCheckpoint | None
 
 
 @dataclass(frozen=True)
@@ -30,30 +31,37 @@ class Signed:
 
 
 def verify_checkpoints(
-    session: Session, key: LedgerPublicKey, anchor: Anchor | None, report: Report
+    session: Session,
+    key: LedgerPublicKey,
+    anchor: Anchor | None,
+    kept: KeptCheckpoint | None,
+    report: Report,
 ) -> Signed:
     cut = last_cut(session)
     number, previous = (int(cut["checkpoint"]), str(cut["hash"])) if cut else (0, None)
-    first, at, heads_met, met = number, None, 0, _is(anchor, number, previous)
+    first, at, heads_met = number, None, 0
+    awaited = _unmet([anchor, kept], number, previous)
     for found, heads in _checkpoints(session):
         number, at = number + 1, found.at
         for fault in _faults(found, heads, number, previous, key):
             report.add(Finding("checkpoint", f"checkpoint {found.id} {fault}"))
         number, previous = found.id, found.hash
-        met = met or _is(anchor, number, previous)
+        awaited = _unmet(awaited, number, previous)
         report.checkpoints, heads_met = report.checkpoints + 1, heads_met + len(heads)
     if heads_met != session.scalar(select(func.count()).select_from(LedgerHead)):
         report.add(Finding("checkpoint", "heads of chains are left whose checkpoint is gone"))
-    if anchor is not None and not met:
-        report.add(Finding("anchor", _unmet(anchor, first, number)))
+    if anchor and anchor in awaited:
+        report.add(Finding("anchor", _said_of(anchor, "the anchor", first, number)))
+    if kept and kept in awaited and kept.checkpoint >= first:
+        report.add(Finding("anchor", f"{_said_of(kept, FILE_NAME, first, number)}; {RESTORED}"))
     if cut is None:
         return Signed(at=at)
     report.since = str(cut["at"])
     return Signed({int(writer): (seq, row) for writer, (seq, row) in cut["heads"].items()}, at)
 
 
-def _is(anchor: Anchor | None, number: int, digest: str | None) -> bool:
-    return anchor is not None and (number, digest) == (anchor.checkpoint, anchor.hash)
+def _unmet(awaited: list[_Vouched], number: int, digest: str | None) -> list[_Vouched]:
+    return [one for one in awaited if one and (one.checkpoint, one.hash) != (number, digest)]
 
 
 def _faults(
@@ -69,8 +77,8 @@ def _faults(
         yield "is not signed by this ledger's key"
 
 
-def _unmet(anchor: Anchor, first: int, last: int) -> str:
-    which = f"checkpoint {anchor.checkpoint} of the anchor"
+def _said_of(anchor: Anchor | KeptCheckpoint, name: str, first: int, last: int) -> str:
+    which = f"checkpoint {anchor.checkpoint} of {name}"
     if anchor.checkpoint < first:
         return f"{which} is from before what retention has left: compare with a newer anchor"
     if anchor.checkpoint > last:

@@ -22,11 +22,14 @@ class Place(NamedTuple):
 
 @dataclass
 class Suspect:
-    """``may_be_inserted``: it ends its chain, and no checkpoint has it; ``unproven``: it follows a gap."""
+    """``before``: the row before it, if that one may have been edited together with its hash instead;
+    ``may_be_inserted``: it ends its chain, and no checkpoint has it; ``unproven``: it follows a gap.
+    """
 
     place: Place
     columns: Mapping[str, Any]
     hash: Any
+    before: Place | None = None
     may_be_inserted: bool = False
     unproven: bool = False
     came_from: Place | None = None
@@ -94,7 +97,8 @@ def _about(row: Suspect) -> Finding:
     if row.unproven:
         said = f"event {row.place} cannot be proven: what it followed is missing"
         return Finding("unproven", said, writer, seq)
+    instead = f", or {row.before} before it together with its hash" if row.before else ""
     if row.may_be_inserted:
-        said = f"event {row.place} was inserted, or edited since it was written"
+        said = f"event {row.place} was inserted, or edited since it was written{instead}"
         return Finding("inserted", said, writer, seq)
-    return Finding("edited", f"event {row.place} was edited since it was written", writer, seq)
+    return Finding("edited", f"event {row.place} was edited since it was written{instead}", writer, seq)

@@ -1,16 +1,16 @@
 """Walking along all chains: every hash computed again, and held against what checkpoints signed."""
 
 import heapq
-import json
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Container, Iterator
+from datetime import datetime
 from itertools import groupby
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Select, String, Table, select, type_coerce
+from sqlalchemy import JSON, Dialect, Select, String, Table, select, type_coerce
 from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
 
-from app.db import Base
+from app.db import Base, UtcTime
 from app.ledger.chain import WRITER_LIFE, genesis
 from app.ledger.models import AuditRow, LedgerHead, LedgerWriter
 from app.ledger.report import Finding, Report
@@ -21,6 +21,7 @@ _AT_A_TIME = {"yield_per": 2000}
 _TELL_EVERY = 10_000
 _MOST_CANDIDATES = 4
 _BEHIND_ALL = float("inf")  # where SQLite sorts what is no number
+_NOT_OURS = object()
 
 
 class _Mark(NamedTuple):
@@ -66,20 +67,24 @@ class Walk:
         self._suspect: Suspect | None = None
         self._unproven: Suspect | None = None
         self._uncovered: Any = None
+        self._waiting: datetime | None = None
+        self._since: datetime | None = None
 
     def _on_writer(self, row: dict[str, Any]) -> None:
         self._known = True
+        started_at = row["started_at"]
         if base := self._bases.get(row["id"]):
             self._seq = self._signed = base[0]
-            self._candidates = {base[1]}
-        elif isinstance(row["started_at"], datetime):
-            self._candidates = {genesis(row["id"], row["started_at"])}
-        else:
+        if not isinstance(started_at, datetime):
             self._candidates = {"no hash follows from what is no time"}
+            return
+        self._candidates = {base[1] if base else genesis(row["id"], started_at)}
+        self._since = started_at - WRITER_LIFE
 
     def _on_head(self, head: dict[str, Any]) -> None:
         if isinstance(head["seq"], int) and head["seq"] > self._signed:
-            self._signed, self._head, self._uncovered = head["seq"], head, None
+            self._signed, self._head = head["seq"], head
+            self._uncovered = self._waiting = None
 
     def _on_event(self, row: dict[str, Any]) -> None:
         self._count()
@@ -94,18 +99,26 @@ class Walk:
     def _link(self, row: dict[str, Any], stored: Any) -> None:
         """Holds the row against what stands before it; its successor vouches for one that follows a gap."""
         hashes = {safe_row_hash(before, row) for before in self._candidates}
-        self._suspect = None
         if stored in hashes:
+            self._suspect = None
             self._unproven = None
             self._candidates = {stored}
             return
         self._give_up_unproven()
-        self._suspect = Suspect(Place(self._writer, row["seq"]), row, stored)
+        before = self._unvouched()
+        self._suspect = Suspect(Place(self._writer, row["seq"]), row, stored, before)
         if self._known and not self._candidates:
             self._unproven, self._suspect = self._suspect, None
         else:
             self._suspects.add(self._suspect, self._candidates)
         self._candidates = {stored, *list(hashes - {None})[:_MOST_CANDIDATES]}
+
+    def _unvouched(self) -> Place | None:
+        """The row before, if nothing but its own hash, as it now stands, says that it is what was written."""
+        signed = self._head is not None and self._head["seq"] == self._seq
+        first = self._seq == (self._bases.get(self._writer) or (0,))[0]
+        known = len(self._candidates) == 1 and self._suspect is None
+        return None if signed or first or not known else Place(self._writer, self._seq)
 
     def _give_up_unproven(self) -> None:
         if self._unproven is not None:
@@ -134,9 +147,17 @@ class Walk:
                 f"the chain was rewritten up to event {place}, which checkpoint {head['checkpoint']} signed"
             )
             self._report.add(Finding("rewritten", said, place.writer, place.seq))
-        late = self._covered_until is not None and _is_before(row["at"], self._covered_until)
-        if late and place.seq > self._signed and self._uncovered is None and self._suspect is None:
-            self._uncovered = place
+        if self._suspect is None:
+            self._compare_time(row["at"], place)
+
+    def _compare_time(self, at: Any, place: Place) -> None:
+        if _is_before(at, self._since):
+            said = f"event {place} was inserted: it bears a time from before its chain began"
+            self._report.add(Finding("inserted", said, place.writer, place.seq))
+        elif place.seq > self._signed:
+            self._waiting = self._waiting or at
+            if _is_before(at, self._covered_until):
+                self._uncovered = self._uncovered or place
 
     def _end(self) -> None:
         self._give_up_unproven()
@@ -145,6 +166,7 @@ class Walk:
         elif self._known and self._seq == 0:
             self._gap(1)
         self._report.unsigned += max(0, self._seq - self._signed)
+        self._report.wait(self._waiting)
         if self._suspect is not None:
             self._suspect.may_be_inserted = self._seq > self._signed
         if place := self._uncovered:
@@ -153,9 +175,12 @@ class Walk:
 
     def _marks(self, model: type[Base], rank: int) -> Iterator[_Mark]:
         table = cast("Table", model.__table__)
-        query = _as_stored(table, self._session).order_by(*table.primary_key)
+        texts = _texts(table, self._session.get_bind().dialect)
+        query = _as_stored(table, texts).order_by(*table.primary_key)
         for row in self._session.execute(query, execution_options=_AT_A_TIME).mappings():
-            found = {name: _restored(name, value) for name, value in row.items()}
+            found = dict(row)
+            for name, restored in texts.items():
+                found[name] = restored(found[name])
             yield _Mark(found.get("writer", found.get("id")), found.get("seq", 0), rank, found)
 
 
@@ -167,29 +192,30 @@ def _number(value: Any) -> float:
     return value if isinstance(value, int | float) else _BEHIND_ALL
 
 
-def _as_stored(table: Table, session: Session) -> Select[Any]:
-    """SQLite keeps whatever an editor writes: times and JSON are read as text, to be found out."""
-    if session.get_bind().dialect.name != "sqlite":
-        return select(table)
-    return select(*(type_coerce(c, String).label(c.name) if c.name in _AS_TEXT else c for c in table.columns))
+def _texts(table: Table, dialect: Dialect) -> dict[str, Callable[[Any], Any]]:
+    """SQLite keeps whatever an editor writes: its times and JSON are read as text, to be found out."""
+    typed = (c for c in table.columns if isinstance(c.type, UtcTime | JSON) and dialect.name == "sqlite")
+    return {column.name: _restoring(column.type.dialect_impl(dialect), dialect) for column in typed}
 
 
-def _restored(name: str, value: Any) -> Any:
-    """The value of a column that was read as text; the text itself if it is none."""
-    if not isinstance(value, str) or name not in _AS_TEXT:
-        return value
-    try:
-        return _AS_TEXT[name](value)
-    except ValueError:
-        return value
+def _as_stored(table: Table, texts: Container[str]) -> Select[Any]:
+    return select(*(type_coerce(c, String).label(c.name) if c.name in texts else c for c in table.columns))
 
 
-def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+def _restoring(type_: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any]:
+    """Gives the value of a text, or what has no hash if we would have written that value otherwise."""
+    read, write = type_.result_processor(dialect, None), type_.bind_processor(dialect)
+    assert read is not None and write is not None  # noqa: S101, PT018 - SQLite has neither type
+
+    def restored(stored: Any) -> Any:
+        try:
+            value = read(stored)
+            return value if write(value) == stored else _NOT_OURS
+        except (ValueError, TypeError):
+            return _NOT_OURS
+
+    return restored
 
 
-def _is_before(at: Any, moment: datetime) -> bool:
-    return isinstance(at, datetime) and at < moment
-
-
-_AS_TEXT: dict[str, Callable[[str], Any]] = {"at": _time, "started_at": _time, "detail": json.loads}
+def _is_before(at: Any, moment: datetime | None) -> bool:
+    return moment is not None and isinstance(at, datetime) and at < moment

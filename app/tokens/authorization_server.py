@@ -29,10 +29,10 @@ from app.protocol.oauth_errors import OAuthError
 from app.protocol.principals import parse_client_id, service_account_principal
 from app.secret import Secret
 from app.tokens.grants import AccessGrant, Account, GrantRefused, decide
-from app.tokens.introspection import Introspection
+from app.tokens.introspection import NOT_SIGNED, Introspection
 from app.tokens.mint import Mint
 from app.tokens.revocation import Revocation
-from app.tokens.strangers import Stranger, Strangers
+from app.tokens.strangers import Kind, Refusal, Stranger, Strangers
 
 logging.getLogger("authlib").setLevel(logging.WARNING)
 
@@ -157,10 +157,18 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
             return
         claimed, _ = _claimed_credentials(request)
         client_id = claimed if parse_client_id(claimed) else "malformed"
-        stranger = Stranger(error.error, error.cause, client_id, action)
+        self._record_kind(request.connection, Stranger(error.error, error.cause, client_id, action))
+
+    def record_no_token(self, connection: Connection, client: Client, action: AuditAction) -> None:
+        """A client may send us as much that is no token of ours as it likes: that is a kind of refusal."""
+        name = service_account_principal(client.id)
+        refusal = Refusal(by=Actor(name=name), action=action, cause=NOT_SIGNED, service_account=name)
+        self._record_kind(connection, refusal)
+
+    def _record_kind(self, connection: Connection, kind: Kind) -> None:
         now = self.mint.clock()
-        if self._strangers.is_news(stranger, now):
-            self._record(request.connection, stranger.told(now, self.request_id()))
+        if self._strangers.is_news(kind, now):
+            self._record(connection, kind.told(now, self.request_id()))
 
     def _record(self, connection: Connection, *events: AuditEvent) -> None:
         if events:
@@ -212,7 +220,9 @@ class Introspect(Endpoint):  # type: ignore[misc]  # Authlib has no types
         server: TokenServer = self.server
         client, connection, now = server.authenticate(request), request.connection, server.mint.clock()
         finding = server.introspection.asked_by(connection, client.id, request.form["token"], now)
-        if finding.cause is not None:
+        if finding.life is None:
+            server.record_no_token(connection, client, self.ACTION)
+        elif finding.cause is not None:
             with server.mint.database.writing_on(connection):
                 record(connection, finding.denial(server.actor(client), now))
         return 200, finding.answer, _JSON
@@ -229,9 +239,11 @@ class Revoke(Endpoint):  # type: ignore[misc]  # Authlib has no types
         server: TokenServer = self.server
         client = server.authenticate(request)
         try:
-            server.revocation.revoke(client.id, request.form["token"], server.actor(client))
+            is_ours = server.revocation.revoke(client.id, request.form["token"], server.actor(client))
         except GrantRefused as refusal:
             raise TokenError(refusal.error, cause=None) from None
+        if not is_ours:
+            server.record_no_token(request.connection, client, self.ACTION)
         return 200, {}, _JSON
 
 

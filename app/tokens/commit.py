@@ -4,7 +4,7 @@ A commit is a value: what to write and what must be true. Here one transaction t
 that takes many in one transaction can do so without asking anybody else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
@@ -107,12 +107,16 @@ _ALIVE: Mapping[str, tuple[Any, ColumnElement[bool]]] = {
 _INSERT = Prepared(insert(IssuedToken.__table__))  # type: ignore[arg-type]  # declared as what all tables have in common
 
 
-def commit(connection: Connection, proposed: Commit) -> None:
-    """Writes it all into the caller's transaction; ``Overtaken`` ends that, with nothing written."""
+def commit(connection: Connection, proposed: Commit, still: Callable[[], None] = lambda: None) -> None:
+    """Writes it all into the caller's transaction; ``Overtaken`` ends that, with nothing written.
+
+    ``still`` raises it too: asked once what the conditions name is held, for what only the caller knows of.
+    """
     if proposed.used_client_secret is not None:
         # First: two who held the row together, as conditions do, would each wait for the other to let go.
         note_use(connection, proposed.used_client_secret, proposed.at)
     _check(connection, proposed.conditions, proposed.at)
+    still()
     _INSERT.execute(connection, *proposed.tokens)
     record(connection, *proposed.events)
 
@@ -152,7 +156,7 @@ _CUT_OFF_KINDS = frozenset(kind.value for kind in CutOffKind)
 
 @cache
 def _cut_off(names: tuple[str, ...]) -> Prepared:
-    """A row if any is cut off; a run is told dead by this alone. A statement of its own, after the rows are
+    """A row if any is cut off. A statement of its own, after the rows are
     held: one that has waited for a kill would not see what that wrote beside them.
     """
     targets: cut_offs.Targets = {CutOffKind(name): bindparam(name) for name in names}

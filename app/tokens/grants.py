@@ -79,7 +79,7 @@ def decide(
         return AccessGrant(
             account, None, requested.names, audience.uri, audience.rendering, audience.algorithm
         )
-    facts = load(connection, user_id=requested.user_id, service_account_id=account.id)
+    facts = load(connection, user_id=requested.user_id, service_account_id=account.id, now=now)
     found = pair(facts, Question(None, requested.names), now)
     if isinstance(found, Conjunct):
         raise _refused(account, requested, f"{found.name}: {found.reason}")

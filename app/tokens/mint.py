@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from sqlalchemy import Connection
+from sqlalchemy.orm import Session
 
 from app.clock import Clock
 from app.db import Database
@@ -55,15 +56,24 @@ class Mint:
             self._record_refusal(connection, refusal, by, now)
             raise
 
-    def for_run(self, grant: AccessGrant, id_grants: Iterable[IdTokenGrant], by: Actor) -> RunTokens:
-        """A run's access token and ID tokens: signed, then committed in one transaction, all or none."""
+    def for_run(
+        self,
+        grant: AccessGrant,
+        id_grants: Iterable[IdTokenGrant],
+        by: Actor,
+        still: Callable[[Session], None] = lambda _: None,
+    ) -> RunTokens:
+        """A run's access token and ID tokens: signed, then committed in one transaction, all or none.
+
+        ``still`` raises ``Overtaken`` in that transaction if what was decided does not hold any more.
+        """
         named, life = list(id_grants), self.access_token_life
 
         def assemble(assembler: Assembler) -> list[Signed]:
             return [assembler.access_token(grant, life), *map(assembler.id_token, named)]
 
-        with self.database.connection() as connection:
-            access, *ids = self._issue(connection, by, self.clock(), assemble)
+        with self.database.connection() as connection, Session(connection) as session:
+            access, *ids = self._issue(connection, by, self.clock(), assemble, lambda: still(session))
         return RunTokens(access, {each.name: signed for each, signed in zip(named, ids, strict=True)})
 
     def _issue_access(self, connection: Connection, grant: AccessGrant, by: Actor, now: datetime) -> Signed:
@@ -81,21 +91,33 @@ class Mint:
             ) from None
         return signed
 
-    def _issue(self, connection: Connection, by: Actor, now: datetime, assemble: Assemble) -> list[Signed]:
+    def _issue(
+        self,
+        connection: Connection,
+        by: Actor,
+        now: datetime,
+        assemble: Assemble,
+        still: Callable[[], None] = lambda: None,
+    ) -> list[Signed]:
         """Signed, then committed; once more if this process had yet to follow a change of keys."""
         try:
-            return self._issue_once(connection, by, now, assemble)
+            return self._issue_once(connection, by, now, assemble, still)
         except KeyOvertaken:
             self.keyring.refresh()
-            return self._issue_once(connection, by, now, assemble)
+            return self._issue_once(connection, by, now, assemble, still)
 
     def _issue_once(
-        self, connection: Connection, by: Actor, now: datetime, assemble: Assemble
+        self,
+        connection: Connection,
+        by: Actor,
+        now: datetime,
+        assemble: Assemble,
+        still: Callable[[], None],
     ) -> list[Signed]:
         signed = assemble(self._assembler(connection, by, now))
         together = signed[0].commit if len(signed) == 1 else merged([each.commit for each in signed])
         with self.database.writing_on(connection):
-            commit(connection, together)
+            commit(connection, together, still)
         return signed
 
     def _assembler(self, connection: Connection, by: Actor, now: datetime) -> Assembler:

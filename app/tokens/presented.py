@@ -8,21 +8,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection
 
-from app.clock import timestamp
-from app.identity import cut_offs
-from app.prepared import Prepared
-from app.protocol.claims import ACCESS_TOKEN_TYPE
-from app.signing.models import PUBLISHED, SigningKey
 from app.signing.reader import Reader
-from app.tokens.aftermath import token_targets
-from app.tokens.models import Audience, AudienceIntrospector, IssuedToken
+from app.tokens import life
+
+_NOT_ACCESS: life.Causes = {"not an access token": lambda row, *_: row.kind != "access"}
 
 
 @dataclass(frozen=True, slots=True)
 class PresentedToken:
-    """Whether the parties still may, policy decides: nothing here asks for them."""
+    """Whether the parties still may, policy decides: nothing here asks for them.
+
+    ``is_asked_by_its_api``: the service account that asks is an introspector of the audience.
+    """
 
     jti: str
     audience: str
@@ -31,65 +30,39 @@ class PresentedToken:
     service_account_id: int | None
     delegation_id: int | None
     run_id: int | None
+    is_asked_by_its_api: bool
+    parties: Mapping[str, Any]
 
 
-_ALIVE = Prepared(
-    select(
-        IssuedToken.jti,
-        IssuedToken.audience,
-        IssuedToken.scope,
-        IssuedToken.user_id,
-        IssuedToken.service_account_id,
-        IssuedToken.delegation_id,
-        IssuedToken.run_id,
-    ).where(
-        IssuedToken.jti == bindparam("jti"),
-        IssuedToken.kind == "access",
-        IssuedToken.kid.in_(select(SigningKey.kid).where(SigningKey.state.in_(PUBLISHED))),
-        ~cut_offs.hits(token_targets(), IssuedToken.issued_at),
-    )
-)
+class NotAlive(Exception):  # noqa: N818 - an answer
+    """``cause`` and ``parties``, as columns, are for the ledger; nobody is known without our signature."""
+
+    def __init__(self, cause: str, parties: Mapping[str, Any] | None = None) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.parties = parties or {}
 
 
 def read(
-    connection: Connection, reader: Reader, issuer: str, token: str, now: datetime
-) -> PresentedToken | None:
-    """``None`` for whatever is no access token that we issued so, has expired, was cut off, or whose key is
-    gone.
-    """
+    connection: Connection, reader: Reader, issuer: str, token: str, now: datetime, caller: int | None = None
+) -> PresentedToken:
+    """``NotAlive`` for whatever is no access token that we issued so, has expired, or was cut off."""
     signed = reader.read(token)
-    if signed is None or signed.type != ACCESS_TOKEN_TYPE:
-        return None
-    claims = signed.claims
-    if claims["iss"] != issuer or not claims["nbf"] <= timestamp(now) < claims["exp"]:
-        return None
-    row = _ALIVE.row(connection, {"jti": claims["jti"]})
-    if row is None or not _says_what_was_issued(claims, row):
-        return None
+    if signed is None:
+        raise NotAlive("not a token that this issuer has signed")
+    found = life.look_up(connection, issuer, signed, now, caller)
+    if cause := found.ended_by(_NOT_ACCESS) or found.ended_by(life.OF_ITSELF):
+        raise NotAlive(cause, found.parties)
+    row: Any = found.row
     names = (word for word in (row.scope or "").split() if not word.startswith("user:"))
     return PresentedToken(
-        row.jti,
+        found.claims["jti"],
         str(row.audience),
         tuple(names),
         row.user_id,
         row.service_account_id,
         row.delegation_id,
         row.run_id,
+        bool(row.may_ask),
+        found.parties,
     )
-
-
-def _says_what_was_issued(claims: Mapping[str, Any], row: Any) -> bool:
-    """Even under our own signature: no other human than was stored, no second one, no wider scope."""
-    human = None if row.user_id is None else str(row.user_id)
-    said = (claims["aud"], claims.get("scope"), claims.get("user_id"))
-    return said == (row.audience, row.scope, human)
-
-
-def may_ask_about(connection: Connection, service_account_id: int, audience: str) -> bool:
-    """Whether a resource server may learn of tokens for this audience (RFC 7662 §2.1)."""
-    query = (
-        select(AudienceIntrospector.service_account_id)
-        .join(Audience, Audience.id == AudienceIntrospector.audience_id)
-        .where(Audience.uri == audience, AudienceIntrospector.service_account_id == service_account_id)
-    )
-    return connection.execute(query).first() is not None

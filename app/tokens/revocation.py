@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Row, select
 
@@ -9,7 +10,7 @@ from app.clock import Clock
 from app.db import Database
 from app.identity.cut_offs import CutOffKind
 from app.ledger.actions import AuditAction, Outcome
-from app.ledger.record import Actor, record
+from app.ledger.record import Actor, AuditEvent, record
 from app.protocol.claims import ACCESS_TOKEN_TYPE
 from app.protocol.oauth_errors import OAuthError
 from app.protocol.principals import service_account_principal, user_principal
@@ -27,23 +28,23 @@ class Revocation:
     database: Database
     clock: Clock
 
-    def revoke(self, client: int, token: str, by: Actor) -> None:
-        """Durable when this returns. What is no token of ours changes nothing, and is told only in the
-        ledger (§2.2); ``GrantRefused`` for another client's, and for an ID token, whose verifiers ask nobody.
+    def revoke(self, client: int, token: str, by: Actor) -> bool:
+        """Durable when this returns. ``False`` for what is no token of ours, which changes nothing (§2.2);
+        ``GrantRefused`` for another client's, and for an ID token, whose verifiers ask nobody.
         """
         now = self.clock()
         signed = self.reader.read(token)
         row = self._issued(signed.claims["jti"]) if signed is not None else None
         if signed is None or row is None:
-            self._tell_refusal("not a token that this issuer has issued", None, by, now)
-        elif row.service_account_id != client:
+            return False
+        if row.service_account_id != client:
             self._tell_refusal("issued to another client", row, by, now)
             raise GrantRefused(OAuthError.INVALID_GRANT, "issued to another client")
-        elif signed.type != ACCESS_TOKEN_TYPE:
+        if signed.type != ACCESS_TOKEN_TYPE:
             self._tell_refusal("an ID token cannot be revoked", row, by, now)
             raise GrantRefused(OAuthError.UNSUPPORTED_TOKEN_TYPE, "an ID token cannot be revoked")
-        else:
-            self._cut_off(row, by, now)
+        self._cut_off(row, by, now)
+        return True
 
     def _issued(self, jti: str) -> Issued | None:
         query = select(
@@ -59,19 +60,21 @@ class Revocation:
             )
             record(session, by.did(AuditAction.ACCESS_TOKEN_REVOKE, now, **_parties(row)))
 
-    def _tell_refusal(self, cause: str, row: Issued | None, by: Actor, now: datetime) -> None:
-        event = by.did(
-            AuditAction.ACCESS_TOKEN_REVOKE,
-            now,
+    def _tell_refusal(self, cause: str, row: Issued, by: Actor, now: datetime) -> None:
+        event = AuditEvent(
+            action=AuditAction.ACCESS_TOKEN_REVOKE,
+            at=now,
+            actor=by.name,
+            request_id=by.request_id,
             outcome=Outcome.DENIED,
             detail={"cause": cause},
-            **(_parties(row) if row is not None else {}),
+            **_parties(row),
         )
         with self.database.writing_connection() as connection:
             record(connection, event)
 
 
-def _parties(row: Issued) -> dict[str, str | int | None]:
+def _parties(row: Issued) -> dict[str, Any]:
     return {
         "service_account": row.service_account_id and service_account_principal(row.service_account_id),
         "user": row.user_id and user_principal(row.user_id),

@@ -1,13 +1,14 @@
 """The ledger is chained: writers, hashes, checkpoints; rows that are there become the first writer's chain"""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import sha256
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 from alembic import op
 
 from app.db import UtcTime
-from app.ledger.chain import genesis, row_hash
 
 revision = "0003"
 down_revision = "0002"
@@ -43,6 +44,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("writer", "seq", name=op.f("pk_audit_events")),
     )
     _create_checkpoints()
+    _begin_writer(connection, writers, kept)
     _copy(_chained(connection, writers, _rows(connection, kept, "id")), events)
     kept.drop(connection)
     for names in _SEARCHED:
@@ -136,19 +138,30 @@ def _rows(connection: sa.Connection, kept: sa.Table, *order: str) -> Iterator[di
             yield {str(name): value for name, value in row.items()}
 
 
+def _begin_writer(connection: sa.Connection, writers: sa.Table, kept: sa.Table) -> None:
+    """None if there are no rows. No row of a chain may be older than its writer."""
+    oldest = connection.scalar(sa.select(sa.func.min(kept.c.at)))
+    if oldest is not None:
+        connection.execute(sa.insert(writers).values(id=1, started_at=oldest))
+
+
 def _chained(
     connection: sa.Connection, writers: sa.Table, rows: Iterable[dict[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    previous = ""
+    started_at = connection.scalar(sa.select(writers.c.started_at))
+    previous = _hash("", {"writer": 1, "started_at": started_at})
     for seq, row in enumerate(rows, 1):
-        if not previous:
-            started_at = row["at"]
-            connection.execute(sa.insert(writers).values(started_at=started_at))
-            previous = genesis(1, started_at)
         del row["id"]
         row |= {"writer": 1, "seq": seq}
-        previous = row["hash"] = row_hash(previous, row)
+        previous = row["hash"] = _hash(previous, row)
         yield row
+
+
+def _hash(previous: str, columns: Mapping[str, Any]) -> str:
+    """The chain's rule as it was then: what it may become must not change what this writes."""
+    present = {name: value for name, value in columns.items() if value is not None}
+    canonical = orjson.dumps(present, option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
+    return sha256(previous.encode() + canonical).hexdigest()
 
 
 def _copy(rows: Iterable[dict[str, Any]], table: sa.Table) -> None:

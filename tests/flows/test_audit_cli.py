@@ -72,12 +72,13 @@ def test_an_edited_event_is_named_and_an_anchor_finds_a_cut_tail(shell, edit, tm
     edit("DELETE FROM ledger_checkpoints")
     bad = shell("audit", "verify", "--anchor", anchor, code=1)
     assert "its tail was cut off" in bad.stdout
+    assert "countersign audit head --restored" in shell("audit", "head", code=1).stderr
 
     (tmp_path / "keys" / "ledger.pem").rename(tmp_path / "lost")
     assert "ledger.pem from a backup" in shell("audit", "verify", code=1).stderr
     (tmp_path / "lost").rename(tmp_path / "keys" / "ledger.pem")
     wrong = {"COUNTERSIGN_KEYS_PASSPHRASE": "another one of sixteen"}
-    assert "COUNTERSIGN_KEYS_PASSPHRASE" in shell("audit", "head", code=1, **wrong).stderr
+    assert "COUNTERSIGN_KEYS_PASSPHRASE" in shell("audit", "head", "--restored", code=1, **wrong).stderr
     anchor.write_text("{}")
     assert "countersign audit head" in shell("audit", "verify", "--anchor", anchor, code=1).stderr
 

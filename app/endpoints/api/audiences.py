@@ -1,20 +1,22 @@
 """Registered audiences; the URI is the slug, percent-encoded."""
 
+from collections.abc import Collection
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from pydantic import Field
+from sqlalchemy import ColumnElement, select, true
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app import representation as shapes
-from app.endpoints.api.call import Call, Created, naming
+from app.endpoints.api.call import Call, Created
 from app.endpoints.api.operations import By, Resource
 from app.endpoints.api.paging import cursor_at, position
 from app.endpoints.api.places import ProjectPath
 from app.endpoints.api.schemas import AccountName, Input, Output, Page, Paging
-from app.errors import NotFound
-from app.identity.accounts import find_service_account
-from app.identity.projects import find_project
+from app.errors import InvalidInput, NotFound
+from app.identity.models import Project, ServiceAccount
 from app.representation import Shape
 from app.signing.algorithms import ALWAYS, Algorithm
 from app.tokens import audiences as domain
@@ -40,7 +42,7 @@ class AudienceAnswer(Output):
     alg: str
     excludes: Annotated[list[str], Field(description="Verifiers that do not take its `alg`.")]
     rendering: str
-    projects: list[str]
+    projects: Annotated[list[str] | None, Field(description="`null`: any, or it is no verifier.")]
     introspect: list[str]
 
 
@@ -50,7 +52,15 @@ class AudienceBody(Input):
         Algorithm, Field(description="Signs for it once its key has been public for the publish lead.")
     ] = ALWAYS
     rendering: Rendering = Rendering.COMPOSITE
-    projects: Annotated[list[ProjectPath], Field(max_length=1000, default_factory=list, examples=[[]])]
+    projects: Annotated[
+        list[ProjectPath] | None,
+        Field(
+            min_length=1,
+            max_length=1000,
+            description="Those whose flows alone may name a verifier, which must say so; `null`: any.",
+            examples=[None],
+        ),
+    ] = None
     introspect: Annotated[list[AccountName], Field(max_length=1000, default_factory=list, examples=[[]])]
 
 
@@ -86,10 +96,10 @@ def put_audience(call: Call, uri: Uri, body: AudienceBody) -> Shape | Created:
 
 def _put(call: Call, uri: str, body: AudienceBody) -> Shape | Created:
     current = _locked(call, uri)
-    with naming("projects"):
-        projects = [find_project(call.session, path) for path in sorted(set(body.projects))]
-    with naming("introspect"):
-        accounts = [find_service_account(call.session, name) for name in sorted(set(body.introspect))]
+    if body.kind is AudienceKind.VERIFIER and "projects" not in body.model_fields_set:
+        raise InvalidInput("projects: say whose flows may name it, or null for any")
+    projects = _all(call, "projects", Project.path, body.projects or (), _nameable(current))
+    accounts = _all(call, "introspect", ServiceAccount.name, body.introspect)
     write = (
         partial(domain.register, uri=uri)
         if current is None
@@ -115,6 +125,27 @@ def delete_audience(call: Call, uri: Uri) -> None:
     """Remove a registered audience."""
     _locked(call, uri)
     domain.remove(call.session, uri, by=call.by, now=call.now)
+
+
+def _nameable(current: registrations.Registration | None) -> ColumnElement[bool]:
+    """A project that is bound stays so though it be deleted: it alone kept others from the audience."""
+    bound = current.projects if current is not None else ()
+    return Project.deleted_at.is_(None) | Project.path.in_(bound)
+
+
+def _all(
+    call: Call,
+    key: str,
+    name: InstrumentedAttribute[str],
+    wanted: Collection[str],
+    among: ColumnElement[bool] | None = None,
+) -> list[Any]:
+    """The rows of these names, every one of them, in their order."""
+    query = select(name.class_).where(name.in_(wanted), among if among is not None else true())
+    found = list(call.session.scalars(query.order_by(name)))
+    if len(found) < len(set(wanted)):
+        raise InvalidInput(f"{key}: names nothing that there is")
+    return found
 
 
 def _locked(call: Call, uri: str) -> registrations.Registration | None:

@@ -1,25 +1,27 @@
 """The ledger: its rows for those whom they concern, and where it stands."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import Field
+from sqlalchemy.orm import Session
 
 from app import representation as shapes
-from app.endpoints.api.call import Call, naming
+from app.endpoints.api.call import Call
 from app.endpoints.api.operations import By, Resource
 from app.endpoints.api.places import ProjectPath
 from app.endpoints.api.schemas import AccountName, Login, Number, Output, Page, Paging, Time
 from app.endpoints.problems import RETRY_AFTER, Problem
-from app.errors import Denied
-from app.identity import accounts, facts
+from app.errors import Denied, InvalidInput, NotFound
+from app.identity import accounts, facts, policy
+from app.identity.models import ServiceAccount, User
 from app.ledger import search
 from app.ledger.actions import AuditAction, Outcome
 from app.ledger.anchor import shape as anchored
 from app.ledger.checkpoints import heads_of, last_checkpoint
 from app.ledger.key import LedgerKeyError
 from app.protocol.principals import service_account_principal, user_principal
-from app.protocol.scopes import covers
 from app.representation import Shape
 
 audit_events = Resource("Audit events")
@@ -56,6 +58,19 @@ class HeadAnswer(Output):
 
 
 class AuditQuery(Paging):
+    actor: (
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=128,
+                pattern=r"^[\x21-\x7e]*$",
+                description="Who did it, as events name them: `user:1`, `service_account:3`.",
+                examples=["user:1"],
+            ),
+        ]
+        | None
+    ) = None
     user: Login | None = None
     service_account: AccountName | None = None
     project: ProjectPath | None = None
@@ -97,13 +112,27 @@ def get_audit_head(call: Call) -> Shape:
 def _filter(call: Call, query: AuditQuery) -> search.Filter:
     given = query.model_dump(exclude={"limit", "cursor"})
     if query.user is not None:
-        with naming("user"):
-            given["user"] = user_principal(accounts.find_user(call.session, query.user).id)
+        given["user"] = user_principal(_number(call, "user", query.user))
     if query.service_account is not None:
-        with naming("service_account"):
-            account = accounts.find_service_account(call.session, query.service_account)
-            given["service_account"] = service_account_principal(account.id)
+        number = _number(call, "service_account", query.service_account)
+        given["service_account"] = service_account_principal(number)
     return search.Filter(**given)
+
+
+_FIND: dict[str, Callable[[Session, str], User | ServiceAccount]] = {
+    "user": accounts.find_user,
+    "service_account": accounts.find_service_account,
+}
+
+
+def _number(call: Call, key: str, name: str) -> int:
+    """0, which nobody has, for who is not there: only administrators learn who is."""
+    try:
+        return _FIND[key](call.session, name).id
+    except NotFound:
+        if call.caller.is_admin:
+            raise InvalidInput(f"{key}: names nothing that there is") from None
+        return 0
 
 
 def _visible(call: Call, query: AuditQuery, wanted: search.Filter) -> search.Filter:
@@ -116,8 +145,8 @@ def _visible(call: Call, query: AuditQuery, wanted: search.Filter) -> search.Fil
         if call.decide("audit.read", place).allowed:
             return wanted
     own = caller.parties
-    if not covers(caller.scopes, ("audit.read",)):
-        raise Denied("The token's scopes do not cover audit.read.")
+    call.require_scope("audit.read")
+    _require_delegation(call, query.project)
     if any(getattr(wanted, name) not in {None, who} for name, who in own.items()):
         raise Denied("Others' events are for administrators, and in a project for its owners.")
     return replace(
@@ -125,3 +154,18 @@ def _visible(call: Call, query: AuditQuery, wanted: search.Filter) -> search.Fil
         user=own.get("user", wanted.user),
         service_account=own.get("service_account", wanted.service_account),
     )
+
+
+def _require_delegation(call: Call, project: str | None) -> None:
+    """A pair sees what it did where its delegation reaches: one for a project, in that project alone."""
+    caller = call.caller
+    place = facts.project_at(call.session, project) if project is not None else None
+    known = facts.load(
+        call.session,
+        user_id=caller.user_id,
+        service_account_id=caller.service_account_id,
+        place=place if place and place.exists else None,
+    )
+    question = policy.Question(None, ("audit.read",), caller.delegation_id)
+    if (refusal := policy.decide(known, question, call.now).refusal) is not None:
+        raise Denied(refusal.reason)

@@ -8,12 +8,16 @@ from datetime import datetime, timedelta
 
 import orjson
 from flask import request
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from app.endpoints.caller import Caller
+from app.endpoints.caller import Caller, authenticate
 from app.errors import Denied, InvalidInput, NotFound
+from app.flows.models import Run
 from app.identity import facts, policy
+from app.identity.models import Delegation, PersonalAccessToken, Principal, User
 from app.ledger.record import Actor
+from app.protocol.scopes import covers
 from app.representation import Shape
 from app.wiring import Components
 
@@ -21,7 +25,18 @@ _LONGEST = timedelta(days=36_500)
 """The command line's limit of a life."""
 
 
-class Hidden(Denied):
+BEARER = frozenset({"bearer"})
+
+
+class Refused(Denied):
+    """``project``: the path of the one that it is about."""
+
+    def __init__(self, reason: str, project: str | None = None) -> None:
+        super().__init__(reason)
+        self.project = project
+
+
+class Hidden(Refused):
     """A denial to somebody who may not know that the thing exists: answered as if it did not."""
 
 
@@ -31,10 +46,11 @@ class PreconditionFailed(Exception):  # noqa: N818 - an answer
 
 @dataclass(frozen=True)
 class Created:
-    """201; ``path`` is where it is found below ``/api/v1``."""
+    """201; ``path`` is where it is found below ``/api/v1``, where what is ``shown_once`` never is."""
 
     shape: Shape
     path: str
+    shown_once: Shape = field(default_factory=dict)
 
 
 @dataclass
@@ -61,6 +77,10 @@ class Call:
         self.is_checked = True  # by the one that this makes
         return replace(self, _session=session)
 
+    def held(self, session: Session) -> "Call":
+        """Likewise in a transaction that changes something."""
+        return replace(self.within(session), caller=held(self.components, session, self.caller))
+
     def is_self(self, user_id: int) -> bool:
         """Whether the caller is this human in person; an agent for them is not."""
         return self.caller.in_person and self.caller.user_id == user_id
@@ -76,7 +96,12 @@ class Call:
         refusal = self.decide(permission, place).refusal
         if refusal is not None:
             known = self.decide("project.read", place).allowed
-            raise (Denied if known else Hidden)(refusal.reason)
+            is_project = place.exists and place.project_id is not None
+            raise (Refused if known else Hidden)(refusal.reason, place.path if is_project else None)
+
+    def require_scope(self, permission: str) -> None:
+        if not covers(self.caller.scopes, (permission,)):
+            raise Denied(f"The token's scopes do not cover {permission}.")
 
     def decide(self, permission: str, place: facts.Place) -> policy.Decision:
         """From this transaction, never from a cache."""
@@ -86,6 +111,7 @@ class Call:
             user_id=caller.user_id,
             service_account_id=caller.service_account_id,
             place=place,
+            now=self.now,
         )
         question = policy.Question(permission, caller.scopes, caller.delegation_id)
         return policy.decide(known, question, self.now)
@@ -122,6 +148,25 @@ def naming(key: str) -> Iterator[None]:
         yield
     except NotFound:
         raise InvalidInput(f"{key}: names nothing that there is") from None
+
+
+def held(components: Components, session: Session, caller: Caller) -> Caller:
+    """Proved once more, and what they live from stays until this transaction ends: whoever kills it waits.
+
+    PostgreSQL's transaction is no snapshot; SQLite's is alone. In the order in which ``flows.kill`` goes.
+    """
+    lives_from = (
+        (Run, caller.run_id),
+        (Principal, caller.user_id),
+        (Principal, caller.service_account_id),
+        (User, caller.user_id),
+        (Delegation, caller.delegation_id),
+        (PersonalAccessToken, caller.personal_access_token_id),
+    )
+    for table, number in lives_from if not components.database.is_sqlite else ():
+        if number is not None:
+            session.execute(select(table.id).where(table.id == number).with_for_update(read=True))
+    return authenticate(components, session.connection(), BEARER)
 
 
 def etag_of(body: bytes) -> str:

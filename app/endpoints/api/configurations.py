@@ -54,9 +54,10 @@ def put_configuration(call: Call, path: ProjectPath, content: bytes) -> Shape | 
         return before
 
     def permit(session: Session, project: Project) -> None:
-        hold(call.within(session), project)
-        call.within(session).require("configuration.write", place_of(project))
-        _checked(call, session, project)
+        now = call.held(session)
+        hold(now, project)
+        now.require("configuration.write", place_of(project))
+        _checked(now, session, project)
 
     parts = call.components
     try:

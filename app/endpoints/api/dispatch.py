@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import orjson
@@ -13,7 +13,16 @@ from werkzeug.routing import Map, Rule
 
 from app.endpoints.api import openapi, reading
 from app.endpoints.api.blueprint import PREFIX
-from app.endpoints.api.call import Call, Created, Hidden, PreconditionFailed, etag_of
+from app.endpoints.api.call import (
+    BEARER,
+    Call,
+    Created,
+    Hidden,
+    PreconditionFailed,
+    Refused,
+    etag_of,
+    held,
+)
 from app.endpoints.api.operations import By, Operation
 from app.endpoints.api.resources import RESOURCES
 from app.endpoints.caller import Caller, authenticate
@@ -23,7 +32,6 @@ from app.ledger.actions import AuditAction, Outcome
 from app.ledger.record import record
 from app.wiring import Components
 
-_BEARER = frozenset({"bearer"})
 _NOT_FOUND = "There is nothing here that you may see."
 _DESCRIPTION = "/openapi.json"
 
@@ -32,18 +40,13 @@ class Dispatch:
     def __init__(self, components: Components) -> None:
         self._components = components
         self._issuer = components.settings.issuer
-        operations = [operation for resource in RESOURCES for operation in resource.operations]
-        self._description = orjson.dumps(openapi.document(operations, self._issuer))
-        rules = [Rule(each.rule, methods=[each.method], endpoint=each) for each in operations]
-        rules.append(Rule(_DESCRIPTION, methods=["GET"], endpoint=None))
-        self._map = Map(rules, redirect_defaults=False, merge_slashes=False)
 
     def answer(self, path: str) -> Response:
         """``path`` is what follows ``/api/v1``."""
-        operation, values = self._map.bind("").match(path, request.method)
-        if operation is None:
-            return self._describe()
+        operation, values = _routes().bind("").match(path, request.method)
         try:
+            if operation is None:
+                return self._describe()
             return self._respond(operation, self._run(operation, values))
         except PreconditionFailed:
             detail = "It is not as If-Match or If-None-Match says: read it again."
@@ -60,19 +63,19 @@ class Dispatch:
         """The caller proves to be one before the request is read, and once more in the transaction, where
         nothing can have changed when it commits.
         """
-        caller = authenticate(self._components, schemes=_BEARER)
+        caller = authenticate(self._components, schemes=BEARER)
         try:
             _admit(caller, operation)
             arguments = _arguments(operation, values)
             with self._transaction(operation) as session:
                 if operation.opens == "writing" and session is not None:
-                    caller = self._admit_again(operation, session)
+                    caller = self._admit_again(operation, caller, session)
                 call = Call(
                     self._components,
                     caller,
                     caller.actor(g.request_id),
                     self._components.clock(),
-                    partial(self._admit_again, operation),
+                    partial(self._admit_again, operation, caller),
                     session,
                 )
                 answered = operation.handler(call, **arguments)
@@ -84,10 +87,10 @@ class Dispatch:
                 raise NotFound from None
             raise Problem(403, "Forbidden", str(denial)) from None
 
-    def _admit_again(self, operation: Operation, session: Session) -> Caller:
-        caller = authenticate(self._components, session.connection(), _BEARER)
-        _admit(caller, operation)
-        return caller
+    def _admit_again(self, operation: Operation, caller: Caller, session: Session) -> Caller:
+        found = held(self._components, session, caller)
+        _admit(found, operation)
+        return found
 
     @contextmanager
     def _transaction(self, operation: Operation) -> Iterator[Session | None]:
@@ -103,6 +106,7 @@ class Dispatch:
             AuditAction.OPERATION_CALL,
             self._components.clock(),
             outcome=Outcome.DENIED,
+            project=denial.project if isinstance(denial, Refused) else None,
             detail={"operation": operation.id, "cause": str(denial)},
             **caller.parties,
         )
@@ -114,25 +118,45 @@ class Dispatch:
             return Response(status=204)
         created = isinstance(answered, Created)
         shape = answered.shape if isinstance(answered, Created) else answered
-        body = orjson.dumps(shape)
-        response = Response(body, 201 if created else 200, content_type="application/json")
-        response.set_etag(etag_of(body))
+        response = Response(orjson.dumps(shape), 201 if created else 200, content_type="application/json")
+        response.set_etag(etag_of(response.data))
         if isinstance(answered, Created):
+            response.data = orjson.dumps(shape | answered.shown_once)
             response.headers["Location"] = f"{self._issuer}{PREFIX}{answered.path}"
         return _unless_known(response) if operation.method == "GET" else response
 
     def _describe(self) -> Response:
         """Public: it tells what everybody's installation has."""
-        response = Response(self._description, content_type="application/json")
-        response.set_etag(etag_of(self._description))
+        description = _description(self._issuer)
+        response = Response(description, content_type="application/json")
+        response.set_etag(etag_of(description))
         response.headers["Cache-Control"] = "public, max-age=3600"
         return _unless_known(response)
 
 
 def _unless_known(response: Response) -> Response:
-    """304 to whoever has it already (RFC 9110 §13.1.2)."""
+    """304 to whoever has it already, 412 to whoever wants another (RFC 9110 §13.1)."""
+    if "If-Match" in request.headers and not request.if_match.contains(response.get_etag()[0] or ""):
+        raise PreconditionFailed
     response.make_conditional(request)
     return response
+
+
+@cache
+def _operations() -> list[Operation]:
+    return [operation for resource in RESOURCES for operation in resource.operations]
+
+
+@cache
+def _routes() -> Map:
+    rules = [Rule(each.rule, methods=[each.method], endpoint=each) for each in _operations()]
+    rules.append(Rule(_DESCRIPTION, methods=["GET"], endpoint=None))
+    return Map(rules, redirect_defaults=False, merge_slashes=False)
+
+
+@cache
+def _description(issuer: str) -> bytes:
+    return orjson.dumps(openapi.document(_operations(), issuer))
 
 
 def _admit(caller: Caller, operation: Operation) -> None:
@@ -153,6 +177,8 @@ def _arguments(operation: Operation, values: Mapping[str, Any]) -> dict[str, Any
         raise reading.unprocessable([("query", "leave it out: this operation has none")])
     if operation.body is not None:
         arguments["body"] = reading.read_body(operation.body)
-    if operation.takes is not None:
+    elif operation.takes is not None:
         arguments["content"] = reading.read_content(operation.takes)
+    elif request.get_data():
+        raise reading.unprocessable([("body", "leave it out: this operation has none")])
     return arguments

@@ -25,17 +25,18 @@ class Finder(Protocol[Row]):
         question: Question,
         now: datetime,
         *,
-        after: str,
+        after: int,
         limit: int,
     ) -> visible.Page[Row]: ...
 
 
 def seen(call: Call, find: Finder[Row], asked: Paging, shape: Callable[[Row], Shape]) -> Shape:
     """``find``: ``visible.projects`` or ``visible.groups``; a page may be short, its end is no end."""
+    call.require_scope("project.read")
     caller = call.caller
     known = facts.load(call.session, user_id=caller.user_id, service_account_id=caller.service_account_id)
     question = Question("project.read", caller.scopes, caller.delegation_id)
-    after = position(asked.cursor, str) if asked.cursor is not None else ""
+    after = position(asked.cursor, int) if asked.cursor is not None else 0
     everything = caller.is_admin
     found = find(
         call.session, None if everything else known, question, call.now, after=after, limit=asked.limit

@@ -11,9 +11,11 @@ from app.endpoints.api.operations import By, Resource
 from app.endpoints.api.paging import cursor_at, position
 from app.endpoints.api.places import GroupPath, ProjectPath, hold, readable_project
 from app.endpoints.api.schemas import Input, Output, Page, Paging
+from app.errors import Conflict
 from app.identity import members as domain
-from app.identity.models import Group, Project
+from app.identity.models import Group, GroupMember, Member, Project
 from app.identity.permissions import Role
+from app.protocol.principals import PrincipalKind
 from app.representation import Shape
 
 members = Resource("Members")
@@ -123,6 +125,7 @@ def _put(call: Call, place: Project | Group, named: str, role: str) -> Shape | C
     call.check(shapes.member(current, place.path, principal) if current else None)
     if current is not None and current.role == role:
         return shapes.member(current, place.path, principal)
+    _keep_an_owner(call, place, current)
     made = domain.add_member(call.session, place, named, role, by=call.by, now=call.now)
     shape = shapes.member(made, place.path, principal)
     kind = "projects" if isinstance(place, Project) else "groups"
@@ -133,7 +136,22 @@ def _remove(call: Call, place: Project | Group, named: str) -> None:
     hold(call, place)
     current = domain.own_member(call.session, place, named)
     call.check(shapes.member(current, place.path, _text(call, named)) if current else None)
+    _keep_an_owner(call, place, current)
     domain.remove_member(call.session, place, named, by=call.by, now=call.now)
+
+
+def _keep_an_owner(call: Call, place: Project | Group, current: Member | GroupMember | None) -> None:
+    """No human, and so no agent of theirs, leaves a place to nobody; administrators may."""
+    if call.caller.is_admin or current is None or current.role != Role.OWNER.label:
+        return
+    own = (current.principal_id, place.path)
+    if not any(
+        each.kind is PrincipalKind.USER
+        and each.role is Role.OWNER
+        and (each.principal_id, each.source) != own
+        for each in domain.members_of(call.session, place)
+    ):
+        raise Conflict("This is the last human who owns it: make another one an owner first.")
 
 
 def _text(call: Call, named: str) -> str:

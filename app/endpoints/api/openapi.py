@@ -15,6 +15,10 @@ from app.tokens.audiences import api_of
 _REF = "#/components/schemas/{model}"
 Schemas = Mapping[type[BaseModel], Shape]
 _TOKEN: Shape = {"personal_access_token": []}
+_NOT_MODIFIED: Shape = {
+    "description": HTTPStatus.NOT_MODIFIED.phrase,
+    "headers": {"ETag": {"schema": {"type": "string"}}},
+}
 _SECURITY = {By.ANYBODY: [_TOKEN, {"access_token": []}], By.PERSON: [_TOKEN], By.ADMINISTRATOR: [_TOKEN]}
 
 
@@ -42,6 +46,7 @@ def _operation(operation: Operation, schemas: Schemas) -> Shape:
         "security": _SECURITY[operation.by],
         "parameters": [*_parameters(operation.path, "path"), *_conditions(operation)],
         "responses": {str(status): _answer(operation, status, schemas) for status in operation.statuses}
+        | ({"304": _NOT_MODIFIED} if operation.method == "GET" else {})
         | {str(status): _problem(status, schemas) for status in _problems(operation)},
     }
     if operation.query is not None:
@@ -77,21 +82,21 @@ def _split(schema: Shape) -> Shape:
 
 def _conditions(operation: Operation) -> list[Shape]:
     names = {
-        "If-Match": operation.conditional,
-        "If-None-Match": operation.conditional and operation.method == "PUT",
+        "If-Match": "*" if operation.conditional else None,
+        "If-None-Match": {"PUT": "*", "GET": '"an ETag"'}.get(operation.method),
     }
     return [
-        {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "example": "*"}
-        for name, is_read in names.items()
-        if is_read
+        {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "example": example}
+        for name, example in names.items()
+        if example is not None
     ]
 
 
 def _problems(operation: Operation) -> list[int]:
-    found = {400, 401, 403, 503}
+    found = {400, 401, 403, 405, 503}
     found |= {404} if operation.path.model_fields else set()
     found |= {409} if operation.opens == "writing" else set()
-    found |= {412} if operation.conditional else set()
+    found |= {412} if operation.conditional or operation.method == "GET" else set()
     found |= {413, 415} if operation.body or operation.takes else set()
     return sorted(found | {422, *operation.problems})
 
@@ -124,7 +129,10 @@ def _schemas(operations: Sequence[Operation]) -> tuple[Schemas, Shape]:
     models: dict[type[BaseModel], JsonSchemaMode] = dict.fromkeys(inputs, "validation")
     models |= dict.fromkeys(outputs, "serialization")
     references, schema = models_json_schema([*models.items()], ref_template=_REF)
-    return {model: references[model, mode] for model, mode in models.items()}, schema["$defs"]
+    definitions: Shape = schema["$defs"]
+    for query in {each.query for each in operations if each.query is not None}:
+        definitions |= query.model_json_schema(ref_template=_REF).get("$defs", {})
+    return {model: references[model, mode] for model, mode in models.items()}, definitions
 
 
 def _schemes() -> Shape:

@@ -49,6 +49,7 @@ def position(cursor: str, kind: type) -> Any:
         [found] = orjson.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, TypeError):
         found = None
-    if type(found) is not kind or (isinstance(found, int) and not 0 <= found < 2**63):
+    fits = "\x00" not in found if isinstance(found, str) else isinstance(found, int) and 0 <= found < 2**63
+    if type(found) is not kind or not fits:
         raise InvalidInput("cursor: use the next_cursor of the page before, unchanged")
     return found

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import TypeVar
 
 import orjson
@@ -13,7 +14,8 @@ from app.endpoints.problems import Problem
 
 Model = TypeVar("Model", bound=BaseModel)
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
-_TELLABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}", re.ASCII)
+_WIDEST = range(-(2**63), 2**63)
+_LONGEST_KEY = 32
 _REMEDIES = {"extra_forbidden": "leave it out: there is no such key", "missing": "is required"}
 
 
@@ -28,7 +30,7 @@ def read_body(model: type[Model]) -> Model:
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
-        raise unprocessable(_faults(error)) from None
+        raise unprocessable(_faults(error, model)) from None
 
 
 def read_content(media_type: str) -> bytes:
@@ -40,11 +42,11 @@ def read_content(media_type: str) -> bytes:
 def read_query(model: type[Model]) -> Model:
     repeated = [name for name, values in request.args.lists() if len(values) > 1]
     if repeated:
-        raise unprocessable((_tellable(name), "give it once") for name in repeated)
+        raise unprocessable((_tellable(name, model), "give it once") for name in repeated)
     try:
         return read_texts(model, request.args)
     except ValidationError as error:
-        raise unprocessable(_faults(error)) from None
+        raise unprocessable(_faults(error, model)) from None
 
 
 def read_texts(model: type[Model], given: Mapping[str, str]) -> Model:
@@ -56,7 +58,7 @@ def read_texts(model: type[Model], given: Mapping[str, str]) -> Model:
 def _scalar(model: type[BaseModel], name: str, text: str) -> str | int | bool:
     field = model.model_fields.get(name)
     wanted = str(field.annotation) if field is not None else ""
-    if "int" in wanted and _WHOLE.fullmatch(text):
+    if "int" in wanted and _WHOLE.fullmatch(text) and int(text) in _WIDEST:
         return int(text)
     if "bool" in wanted and text in {"true", "false"}:
         return text == "true"
@@ -69,18 +71,19 @@ def unprocessable(faults: Iterable[tuple[str, str]]) -> Problem:
     return Problem(422, "Unprocessable Content", detail, faults=faults)
 
 
-def _faults(error: ValidationError) -> list[tuple[str, str]]:
+def _faults(error: ValidationError, model: type[BaseModel]) -> list[tuple[str, str]]:
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    return [(_key(each), _remedy(each)) for each in found[:20]]
+    return [(_key(each, model), _remedy(each)) for each in found[:20]]
 
 
-def _key(fault: ErrorDetails) -> str:
-    return ".".join(_tellable(part) for part in fault["loc"]) or "body"
+def _key(fault: ErrorDetails, model: type[BaseModel]) -> str:
+    return ".".join(_tellable(part, model) for part in fault["loc"]) or "body"
 
 
-def _tellable(part: str | int) -> str:
-    """A key that nobody knows may be a secret in the wrong place."""
-    return str(part) if isinstance(part, int) or _TELLABLE.fullmatch(part) else "(unknown key)"
+def _tellable(part: str | int, model: type[BaseModel]) -> str:
+    """A key that is no misspelling of one that there is may be a secret in the wrong place."""
+    is_near = isinstance(part, int) or get_close_matches(part[:_LONGEST_KEY], model.model_fields, 1, 0.75)
+    return str(part)[:_LONGEST_KEY] if is_near else "(unknown key)"
 
 
 def _remedy(fault: ErrorDetails) -> str:

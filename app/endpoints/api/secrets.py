@@ -54,7 +54,8 @@ def create_secret(call: Call, name: AccountName, body: SecretBody) -> Created:
         call.session, account, expires_at=expires_at, by=call.by, now=call.now
     )
     shown_once = {"client_id": client_id(account.id), "client_secret": secret.reveal()}
-    return Created(shapes.client_secret(row) | shown_once, f"/service-accounts/{name}/secrets/{row.id}")
+    path = f"/service-accounts/{name}/secrets/{row.id}"
+    return Created(shapes.client_secret(row), path, shown_once=shown_once)
 
 
 @secrets.operation("GET", "/service-accounts/{name}/secrets/{id}", by=By.ADMINISTRATOR, answer=SecretAnswer)

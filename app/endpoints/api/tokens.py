@@ -1,4 +1,4 @@
-"""Personal access tokens: a human's own are theirs to make and to end, anybody's an administrator's."""
+"""Personal access tokens: a human's own are theirs alone to make, and an administrator's too to end."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from app.endpoints.api.operations import By, Resource
 from app.endpoints.api.paging import page
 from app.endpoints.api.schemas import Input, Login, Number, Output, Page, Paging, Scope, Time
 from app.endpoints.api.users import find_visible
-from app.errors import NotFound
+from app.errors import Denied, NotFound
 from app.identity import credentials
 from app.identity.models import PersonalAccessToken
 from app.representation import Shape
@@ -34,7 +34,9 @@ class NewToken(TokenAnswer):
 
 class TokenBody(Input):
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=50, examples=[["api"]])]
-    expires_at: Annotated[Time | None, Field(description="Without it never.")] = None
+    expires_at: Annotated[
+        Time | None, Field(description="Without it, and at the latest, as the token it is made with.")
+    ] = None
 
 
 @tokens.operation("GET", "/users/{login}/tokens", by=By.PERSON, answer=Page[TokenAnswer])
@@ -47,17 +49,21 @@ def list_tokens(call: Call, login: Login, query: Paging) -> Shape:
 
 @tokens.operation("POST", "/users/{login}/tokens", by=By.PERSON, answer=NewToken)
 def create_token(call: Call, login: Login, body: TokenBody) -> Created:
-    """Create a personal access token; it is shown once."""
+    """Create a personal access token for oneself; it is shown once."""
+    user = find_visible(call, login)
+    if not call.is_self(user.id):
+        raise Denied("Nobody makes another's token over the API: an operator of the host can.")
     row, token = credentials.create_personal_access_token(
         call.session,
-        find_visible(call, login),
+        user,
         body.scopes,
         expires_at=call.expiry(body.expires_at),
+        made_with=call.session.get(PersonalAccessToken, call.caller.personal_access_token_id),
         by=call.by,
         now=call.now,
     )
-    shape = shapes.personal_access_token(row) | {"token": token.reveal()}
-    return Created(shape, f"/users/{login}/tokens/{row.id}")
+    shape, path = shapes.personal_access_token(row), f"/users/{login}/tokens/{row.id}"
+    return Created(shape, path, shown_once={"token": token.reveal()})
 
 
 @tokens.operation("GET", "/users/{login}/tokens/{id}", by=By.PERSON, answer=TokenAnswer)

@@ -10,9 +10,9 @@ from app.endpoints.api.call import Call, Created, Hidden
 from app.endpoints.api.operations import By, Resource
 from app.endpoints.api.paging import page
 from app.endpoints.api.schemas import Active, Input, Login, Output, Page, Paging
-from app.errors import NotFound
+from app.errors import Conflict, NotFound
 from app.identity import accounts
-from app.identity.models import User
+from app.identity.models import Principal, User
 from app.representation import Shape
 
 users = Resource("Users")
@@ -30,7 +30,7 @@ class UserAnswer(Output):
 
 class UserBody(Input):
     email: Annotated[str, Field(pattern=_EMAIL, examples=["alice@example.com"])]
-    admin: Annotated[bool, Field(description="May administer this installation.")] = False
+    admin: Annotated[bool, Field(description="May administer this installation.", examples=[False])]
 
 
 @users.operation("GET", "/users", by=By.ADMINISTRATOR, answer=Page[UserAnswer])
@@ -57,6 +57,8 @@ def put_user(call: Call, login: Login, body: UserBody) -> Shape | Created:
         return Created(shapes.user(user), f"/users/{login}")
     call.lock(user)
     call.check(shapes.user(user))
+    if not body.admin:
+        _keep_an_administrator(call, user)
     if (user.email, user.is_admin) != (body.email, body.admin):
         accounts.change_user(
             call.session, user, email=body.email, is_admin=body.admin, by=call.by, now=call.now
@@ -70,9 +72,19 @@ def put_user_active(call: Call, login: Login, body: Active) -> Shape:
     user = accounts.find_user(call.session, login)
     call.lock(user)
     call.check(shapes.user(user))
+    if not body.active:
+        _keep_an_administrator(call, user)
     if (user.principal.disabled_at is None) is not body.active:
         accounts.set_user_active(call.session, user, active=body.active, by=call.by, now=call.now)
     return shapes.user(user)
+
+
+def _keep_an_administrator(call: Call, user: User) -> None:
+    """Somebody else must be left to administer, and stays so until this transaction ends."""
+    active = select(User.id).join(Principal).where(User.is_admin, Principal.disabled_at.is_(None))
+    left = set(call.session.scalars(active.order_by(User.id).with_for_update()))
+    if left == {user.id}:
+        raise Conflict("This is the last active administrator: make another one first.")
 
 
 def find_visible(call: Call, login: str) -> User:

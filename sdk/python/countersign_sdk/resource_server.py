@@ -124,7 +124,7 @@ class ResourceServer:
         return {
             "iss": claims.get("iss") == self._issuer,
             "aud": claims.get("aud") == self._audience,
-            "exp": isinstance(expires, int) and now < expires + self._leeway,
+            "exp": isinstance(expires, int) and now < expires,  # to the second: kills tell until when
             "nbf": isinstance(starts, int) and starts <= now + self._leeway,
             "sub": isinstance(claims.get("sub"), str) and isinstance(claims.get("jti"), str),
             "parties": all(isinstance(claims.get(name, ""), str) for name in _PARTIES),

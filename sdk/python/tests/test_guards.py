@@ -94,7 +94,7 @@ def test_the_agent_may_what_both_may(acme):
             ["code.write"],
             "alice",
             "/projects/acme/none/files/a",
-            "human: the project or group does not exist",
+            "human: there is no such project or group, or none that may be seen",
         ),
     ],
 )

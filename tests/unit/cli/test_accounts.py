@@ -93,11 +93,11 @@ def test_what_remains_of_a_pairs_delegations_is_said(command):
 
 
 REFUSALS = {
-    "user create alice --email a@example.com": "alice is taken",
+    "user create alice --email a@example.com": "login: is taken",
     "user create Alice --email a@example.com": "lower-case",
     "user create carol --email nowhere": "email",
     "user disable nobody": "there is no user",
-    "service-account create duo": "duo is taken",
+    "service-account create duo": "name: is taken",
     "service-account secret create nobody": "there is no service account",
     "service-account secret revoke duo 4711": "has no secret 4711",
     "service-account secret revoke duo 9223372036854775807": "has no secret",

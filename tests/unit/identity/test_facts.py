@@ -1,13 +1,14 @@
 """What a decision is told: read from the database as it is, roles inherited, nothing remembered."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.identity import members, projects
-from app.identity.facts import Place, group_at, load, project_at
+from app.identity import delegations, members, policy, projects
+from app.identity.facts import Facts, Place, group_at, load, project_at
 from app.identity.facts_cache import BOUND, FactsCache, Key
 from app.identity.permissions import Role
 from tests.support.components import OPERATOR, on_every_database
@@ -132,6 +133,20 @@ def test_a_project_that_was_deleted_since_exists_no_more(world):
     assert facts.human.role is None
 
 
+@on_every_database
+def test_a_project_that_was_renamed_since_inherits_from_where_it_is_now(world):
+    stale = place(world, "acme/webapp")
+    assign(planted(world), {"acme": Role.OWNER})
+    world.change(
+        lambda session, **by_now: projects.rename_project(
+            session, projects.find_project(session, "acme/webapp"), "other/webapp", **by_now
+        )
+    )
+    facts = read(world, stale)
+    assert facts.place == Place("other/webapp", stale.project_id)
+    assert facts.human.role is Role.DEVELOPER
+
+
 def test_a_human_is_a_human_and_an_account_an_account(shared_world):
     crossed = read(shared_world, user_id=shared_world.duo, service_account_id=shared_world.alice)
     assert (crossed.human, crossed.service_account) == (None, None)
@@ -149,14 +164,55 @@ def test_the_widest_and_longest_delegation_comes_first(world):
     ]
 
 
+@on_every_database
+def test_of_dead_delegations_only_the_newest_are_read(world):
+    """One that was revoked and one that has expired: enough for the reason, however many there were."""
+    for _ in range(3):
+        world.change(delegations.revoke, revoked := world.delegate())
+        expired = world.delegate(life=timedelta(hours=1))
+    other = world.delegate(life=timedelta(hours=3))
+    world.clock.advance(hours=2)
+    found = read(world, now=world.clock()).delegations
+    assert {each.id for each in found} == {world.delegation, other, revoked, expired}
+
+
+def test_why_no_delegation_covers_it_is_told_as_if_all_had_been_read(shared_world):
+    """Over a pair of its own, whose delegations end one after the other."""
+    world = replace(shared_world, duo=shared_world.new_account("leaving")[0])
+    now, reasons = world.clock(), []
+
+    def tell():
+        facts = read(world, now=now)
+        reasons.append(policy.decide(facts, policy.Question("code.read"), now).conjuncts[2].reason)
+
+    tell()
+    given = [world.delegate(account="leaving", life=timedelta(hours=hours)) for hours in (1, 2, 3)]
+    tell()
+    now += timedelta(hours=2)
+    tell()
+    world.change(delegations.revoke, given[2])
+    tell()
+    for number in given[:2]:
+        world.change(delegations.revoke, number)
+    tell()
+    assert reasons == [
+        "there is no delegation",
+        f"delegation {given[2]} covers it",
+        f"delegation {given[2]} covers it",
+        "the delegation has expired",
+        "the delegation was revoked",
+    ]
+
+
 KEY = Key(1, 2, "project", "acme/webapp")
+THERE = Facts(1, 2, None, None, (), Place("acme/webapp", 5))
 
 
 def test_kept_facts_are_told_again_until_the_bound_and_no_longer(clock):
     cache, loaded = FactsCache(clock), []
     for advance in (0, BOUND.total_seconds() - 0.001, 0.001):
         clock.advance(seconds=advance)
-        cache.get(KEY, lambda: loaded.append(clock.now))
+        cache.get(KEY, lambda: loaded.append(clock.now) or THERE)
     assert len(loaded) == 2
 
 
@@ -166,6 +222,7 @@ def test_their_age_counts_from_before_they_were_read(clock):
     def slowly():
         loaded.append(clock.now)
         clock.advance(seconds=2)
+        return THERE
 
     for _ in range(2):
         cache.get(KEY, slowly)
@@ -176,15 +233,32 @@ def test_a_clock_that_goes_back_keeps_nothing(clock):
     cache, loaded = FactsCache(clock), []
     for advance in (0, -1):
         clock.advance(seconds=advance)
-        cache.get(KEY, lambda: loaded.append(clock.now))
+        cache.get(KEY, lambda: loaded.append(clock.now) or THERE)
     assert len(loaded) == 2
 
 
 def test_what_is_kept_does_not_grow_without_end(clock):
     cache = FactsCache(clock)
     for number in range(10_000):
-        cache.get(Key(number, None, "project", "a/b"), lambda: None)
-    assert len(cache._kept) <= 4096
+        cache.get(Key(number, None, "project", "a/b"), lambda: THERE)
+    assert 0 < len(cache._kept) <= 4096
+
+
+def test_what_is_past_the_bound_is_dropped_when_something_new_is_kept(clock):
+    cache = FactsCache(clock)
+    for number in range(10):
+        cache.get(Key(number, None, "project", "a/b"), lambda: THERE)
+    clock.advance(seconds=1)
+    cache.get(KEY, lambda: THERE)
+    assert list(cache._kept) == [KEY]
+
+
+def test_nothing_is_kept_of_what_is_not_there(clock):
+    cache = FactsCache(clock)
+    for number in range(10):
+        gone = replace(THERE, place=Place(f"acme/{number}", None, exists=False))
+        assert cache.get(Key(1, 2, "project", f"acme/{number}"), lambda gone=gone: gone) is gone
+    assert cache._kept == {}
 
 
 @pytest.mark.parametrize("path", ["a" * 1_000_000, "", "a b", "\0"])
@@ -192,5 +266,5 @@ def test_nothing_is_kept_of_what_is_no_path(clock, path):
     """A caller chooses it, up to the size of a request."""
     cache, loaded = FactsCache(clock), []
     for _ in range(2):
-        cache.get(Key(1, 2, "project", path), lambda: loaded.append(path))
+        cache.get(Key(1, 2, "project", path), lambda: loaded.append(path) or THERE)
     assert (len(loaded), cache._kept) == (2, {})

@@ -62,7 +62,7 @@ class TestAName:
     def test_that_is_taken_is_refused(self, components):
         with components.database.writing() as session:
             accounts.create_user(session, "alice", "a@example.com", is_admin=False, **BY_NOW)
-        with pytest.raises(Conflict, match="alice is taken"), components.database.writing() as session:
+        with pytest.raises(Conflict, match="login: is taken"), components.database.writing() as session:
             accounts.create_user(session, "alice", "b@example.com", is_admin=False, **BY_NOW)
         with components.database.reading() as session:
             assert len(told(session)) == 1
@@ -192,7 +192,7 @@ class TestAProject:
         one = projects.create_project(session, "acme/one", **BY_NOW)
         two = projects.create_project(session, "acme/two", **BY_NOW)
         assert one.group.id == two.group.id
-        with pytest.raises(Conflict, match="acme/one is taken"):
+        with pytest.raises(Conflict, match="path: is taken by a project"):
             projects.create_project(session, "acme/one", **BY_NOW)
 
     def test_has_variables_whose_names_alone_are_told(self, session):

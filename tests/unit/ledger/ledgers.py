@@ -60,6 +60,7 @@ def _write(components: Components, seed: int, transactions: int) -> None:
 
 
 def verified(components: Components, **more: Any) -> Report:
+    more.setdefault("kept", components.checkpoints.kept.read())
     return verify(components.database, components.ledger_key.public, **more)
 
 

@@ -1,10 +1,12 @@
 """Whatever is done to a row behind the ledger's back is found, and the row is named."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import insert
 
-from app.ledger.chain import genesis, row_hash
+from app.ledger.chain import WRITER_LIFE, genesis, row_hash
 from app.ledger.models import LedgerCheckpoint, LedgerHead, LedgerWriter
 from tests.support.components import on_every_database
 from tests.support.effort import count
@@ -215,3 +217,113 @@ def test_what_only_sqlite_lets_in_is_found_too(ledger, editor, garbage):
             statement = f'UPDATE audit_events SET "{column}" = :it WHERE writer = :writer AND seq = :seq'  # noqa: S608 - ours
             editor.do(statement, {"it": garbage, "writer": row["writer"], "seq": row["seq"]})
             assert not verified(ledger).intact, column
+
+
+def put_text(editor, row, column, text):
+    statement = f"UPDATE audit_events SET {column} = :it WHERE writer = :writer AND seq = :seq"  # noqa: S608 - ours
+    editor.do(statement, {"it": text, "writer": row["writer"], "seq": row["seq"]})
+
+
+@pytest.mark.parametrize(
+    "spelling", ["{} {}+05:00", "{} {}+00:00", "{} {}Z", "{}T{}", "{}T{}Z", "{}  {}", " {} {}"]
+)
+def test_a_time_is_proven_as_it_is_spelt_for_spelling_is_what_sqlite_sorts_by(ledger, editor, spelling):
+    row = rows(ledger)[4]
+    text = spelling.format(*row["at"].replace(tzinfo=None).isoformat(" ").split())
+    with editor.trying():
+        put_text(editor, row, "at", text)
+        assert (row["writer"], row["seq"]) in named(verified(ledger))
+    with editor.trying():
+        editor.do("UPDATE ledger_writers SET started_at = started_at || '+05:00' WHERE id = 2")
+        assert {found.writer for found in verified(ledger).findings} == {2}
+        editor.do("UPDATE ledger_writers SET started_at = substr(started_at, 1, 26)")
+        assert verified(ledger).intact
+
+
+FORGERIES = {
+    "NaN": ("null", "NaN"),
+    "Infinity": ("null", "Infinity"),
+    "a duplicate key": ('"n":', '"n":99,"n":'),
+    "another number": ('"n":1.5', '"n":1.50'),
+    "a space": ('"n":1.5', '"n": 1.5'),
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES.values(), ids=FORGERIES)
+def test_json_is_proven_as_it_is_spelt_for_readers_differ_over_what_it_says(ledger, editor, forgery):
+    row = next(row for row in rows(ledger) if "deep" in row["detail"])
+    true = json.dumps(row["detail"], separators=(",", ":"), sort_keys=True)
+    forged = true.replace(*forgery)
+    assert forged != true
+    put_text(editor, row, "detail", forged)
+    assert named(verified(ledger)) == {(row["writer"], row["seq"])}
+    put_text(editor, row, "detail", true)
+    assert verified(ledger).intact
+
+
+@on_every_database
+@pytest.mark.parametrize("began_before", [timedelta(), timedelta(days=30)])
+def test_a_row_that_is_dated_back_is_found_before_and_after_the_next_checkpoint(
+    ledger, editor, clock, began_before
+):
+    for seed in range(3):
+        clock.advance(hours=2)
+        write(ledger, seed, writers=1, transactions=2)
+        ledger.checkpoints.make()
+    writer, began_at = 1 + max(row["writer"] for row in rows(ledger)), clock() - began_before
+    forged = {**rows(ledger)[0], "writer": writer, "seq": 1, "at": clock() - timedelta(days=30)}
+    del forged["hash"]
+    editor.do(insert(LedgerWriter.__table__).values(id=writer, started_at=began_at))
+    editor.put({**forged, "hash": row_hash(genesis(writer, began_at), forged)})
+    for _ in range(2):
+        report = verified(ledger)
+        assert named(report) == {(writer, 1)}
+        assert {found.kind for found in report.findings} == {"inserted"}
+        clock.advance(minutes=1)
+        ledger.checkpoints.make_if_due()
+
+
+@on_every_database
+def test_a_clock_that_is_set_back_begins_a_chain(ledger, clock):
+    clock.advance(seconds=-WRITER_LIFE.total_seconds() - 1)
+    write(ledger, 3, writers=1)
+    ledger.checkpoints.make()
+    report = verified(ledger)
+    assert report.intact
+    assert report.unsigned == 0
+
+
+@on_every_database
+def test_a_row_that_was_edited_together_with_its_hash_is_named_beside_its_successor(ledger, editor):
+    chains = {}
+    for row in rows(ledger):
+        chains.setdefault(row["writer"], []).append(row)
+    chain, signed = max(chains.values(), key=len), signed_seqs(ledger)
+    first, edited, successor = next(
+        three
+        for three in zip(chain, chain[1:], chain[2:], strict=False)
+        if (three[1]["writer"], three[1]["seq"]) not in signed and three[2] is not chain[-1]
+    )
+    columns = {name: value for name, value in edited.items() if name != "hash"} | {"actor": "user:13"}
+    editor.change(edited, actor="user:13", hash=row_hash(first["hash"], columns))
+    (found,) = verified(ledger).findings
+    writer = edited["writer"]
+    assert found.text == (
+        f"event {writer}/{successor['seq']} was edited since it was written, "
+        f"or {writer}/{edited['seq']} before it together with its hash"
+    )
+
+
+def test_a_row_that_a_checkpoint_vouches_for_is_not_named_beside_its_successor(ledger, editor):
+    signed = signed_seqs(ledger)
+    row = next(row for row in rows(ledger) if (row["writer"], row["seq"] - 1) in signed)
+    editor.change(row, actor="user:13")
+    (found,) = verified(ledger).findings
+    assert "before it" not in found.text
+
+
+@on_every_database
+def test_how_long_rows_have_waited_for_a_checkpoint_is_told(ledger, clock):
+    assert verified(ledger).waiting_since == clock()
+    ledger.checkpoints.make()
+    assert verified(ledger).waiting_since is None

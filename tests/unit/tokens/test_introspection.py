@@ -9,7 +9,7 @@ from app.protocol.claims import ACCESS_TOKEN_TYPE
 from app.signing.models import KeyState, SigningKey
 from app.tokens.models import IssuedToken
 from tests.support.components import on_every_database, parts
-from tests.support.resource_server import resource_server
+from tests.support.resource_server import INTROSPECT, REVOKE, resource_server
 
 
 @pytest.fixture
@@ -197,3 +197,34 @@ def test_an_audience_that_is_not_the_registered_text(world, api, aud):
     claims = parts(api.token())[1] | {"aud": aud}
     token = world.components.keyring.current().active.sign(ACCESS_TOKEN_TYPE, claims).reveal()
     assert not api.is_active(token)
+
+
+def test_a_scope_that_is_not_the_rows(world, api):
+    claims = parts(api.token("code.read"))[1] | {"scope": f"api {world.scope}"}
+    token = world.components.keyring.current().active.sign(ACCESS_TOKEN_TYPE, claims).reveal()
+    answer = api.introspect(token)
+    assert answer.get_json() == {"active": False}
+    assert world.in_ledger(answer).detail["cause"] == "not what was issued under its number"
+
+
+@on_every_database
+@pytest.mark.parametrize("path", [INTROSPECT, REVOKE])
+def test_a_resource_server_cannot_make_the_ledger_grow_with_what_is_no_token(world, api, path):
+    before = len(world.events())
+    for number in range(50):
+        sent = {"token": f"garbage{number}"}
+        answer = world.http.post(path, data=sent, headers={"Authorization": api.authorization})
+        assert answer.status_code == 200
+    assert len(world.events()) == before + 1
+    told = world.events()[0]
+    assert told.actor == told.service_account == f"service_account:{api.account}"
+    world.clock.advance(minutes=1)
+    api.sees("garbage")
+    assert {each.detail.get("repeated") for each in world.events()[:2]} == {49, None}
+
+
+def test_a_token_that_was_never_issued_is_told_of_as_the_callers(world, api):
+    token = api.token()
+    forget_the_token(world)
+    event = world.in_ledger(api.introspect(token))
+    assert event.service_account == f"service_account:{api.account}"

@@ -158,6 +158,7 @@ def test_a_personal_access_token_of_a_killed_human_is_refused_even_after_enable(
         (CutOffKind.RUN, "999", NotFound),
         (CutOffKind.RUN, "-1", InvalidInput),
         (CutOffKind.TOKEN, "unknown", NotFound),
+        (CutOffKind.TOKEN, "a\0b", NotFound),
     ],
 )
 def test_what_is_not_there_cannot_be_killed(world, kind, named, error):
@@ -167,7 +168,28 @@ def test_what_is_not_there_cannot_be_killed(world, kind, named, error):
     assert len(world.events()) == before
 
 
-@pytest.mark.parametrize("reason", ["", "  ", "x" * 501])
+@on_every_database
+def test_a_personal_access_token_that_a_kill_did_not_see_is_dead_too(world):
+    """As when it is made while the kill commits, which on PostgreSQL then does not find its row."""
+    before = world.clock()
+    pull(world, CutOffKind.USER, "alice")
+    world.set_active("alice", active=True)
+    world.clock.advance(seconds=1)
+    found = []
+    for made_at in (before, world.clock()):
+        with world.components.database.writing() as session:
+            alice = accounts.find_user(session, "alice")
+            _, token = credentials.create_personal_access_token(
+                session, alice, ["api"], expires_at=None, by=OPERATOR, now=made_at
+            )
+        with world.components.database.reading_connection() as connection:
+            found.append(
+                credentials.authenticate_personal_access_token(connection, token, world.clock()) is not None
+            )
+    assert found == [False, True]
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "x" * 501, "a\0b", "two\nlines", "\x1b[2J", "\u202e"])
 def test_a_kill_has_a_reason(world, reason):
     with pytest.raises(InvalidInput, match="reason"):
         world.change(kill, CutOffKind.USER, "alice", reason=reason)
@@ -243,9 +265,11 @@ class TestARunsTokens:
             cut_off(session, CutOffKind.RUN, run, reason="the run succeeded", actor="worker", now=NOW)
         assert api.is_active(access) is (run != 7)
 
+    @on_every_database
     def test_none_are_minted_for_it_afterwards(self, world, api):
         with world.components.database.writing() as session:
             cut_off(session, CutOffKind.RUN, 7, reason="killed", actor="worker", now=NOW)
+        world.clock.advance(seconds=1)
         with pytest.raises(Exception, match="no longer valid: cut_off"):
             mint_for_run(api, 7)
         assert world.tokens() == []

@@ -1,10 +1,11 @@
 """The API as each kind of caller meets it."""
 
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 from werkzeug.test import TestResponse
 
 from app.identity import accounts, credentials
@@ -74,17 +75,43 @@ def in_api(world: World) -> Api:
     return Api(world, {"nobody": None, "client secret": secret_of_a_client, **bearers})
 
 
+@pytest.fixture(scope="session")
+def peopled_api(peopled, tmp_path_factory):
+    """The callers in an installation to be copied, and what each authorizes itself with."""
+    folder = tmp_path_factory.mktemp("peopled-api")
+    with inhabited(peopled, folder, ManualClock()) as world:
+        authorization = in_api(world).authorization
+    prepared, people = peopled
+    return (replace(prepared, home=folder / "var"), people), authorization
+
+
+@contextmanager
+def called(peopled_api, folder, clock, database_url=None):
+    """An installation with its callers in it."""
+    peopled, authorization = peopled_api
+    with inhabited(peopled, folder, clock, database_url) as world:
+        if not database_url:
+            event.listen(world.components.database.engine, "connect", _hasten)
+        yield in_api(world) if database_url else Api(world, dict(authorization))
+
+
+def _hasten(connection, _record):
+    """What a test writes need not survive the machine."""
+    connection.execute("PRAGMA synchronous=OFF")
+
+
 @pytest.fixture
-def api(world: World) -> Api:
+def api(peopled_api, tmp_path, clock, database_url):
     """Alice and duo, of acme/webapp; bob, a stranger; root, an administrator; shop, which acts alone."""
-    return in_api(world)
+    with called(peopled_api, tmp_path, clock, database_url) as api:
+        yield api
 
 
 @pytest.fixture(scope="module")
-def shared_api(peopled, tmp_path_factory):
+def shared_api(peopled_api, tmp_path_factory):
     """For a module's tests that change nothing but the ledger."""
-    with inhabited(peopled, tmp_path_factory.mktemp("api"), ManualClock()) as world:
-        yield in_api(world)
+    with called(peopled_api, tmp_path_factory.mktemp("api"), ManualClock()) as api:
+        yield api
 
 
 def problem(answer: TestResponse, status: int) -> dict[str, Any]:

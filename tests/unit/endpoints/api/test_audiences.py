@@ -50,7 +50,7 @@ def test_an_audience_is_registered_changed_and_removed(api):
     assert (changed.get_json()["rendering"], changed.get_json()["introspect"]) == ("delegated", [])
     event = api.last_event()
     assert (event.action, event.detail["rendering"]) == ("tokens:audience:change", "delegated")
-    problem(api("administrator", "PUT", at(URI), {"kind": "verifier"}), 409)
+    problem(api("administrator", "PUT", at(URI), {"kind": "verifier", "projects": None}), 409)
     assert api("administrator", "GET", "/audiences").get_json()["items"] == [changed.get_json()]
     assert api("administrator", "DELETE", at(URI)).status_code == 204
     problem(api("administrator", "DELETE", at(URI)), 404)
@@ -81,6 +81,22 @@ def test_any_audience_is_its_own_slug(api, uri):
     assert api("administrator", "DELETE", at(uri)).status_code == 204
 
 
+def test_nobody_opens_an_audience_by_leaving_something_out(api):
+    """Who deletes the project that it was for keeps it from the others all the same."""
+    path, bound = at("sts.acme.example"), {"kind": "verifier", "projects": ["acme/webapp"]}
+    assert api("administrator", "PUT", path, bound).status_code == 201
+    problem(api("administrator", "PUT", path, {"kind": "verifier"}), 422)
+    api("administrator", "DELETE", "/projects/acme/webapp")
+    read = api("administrator", "GET", path)
+    shape = read.get_json()
+    assert shape["projects"] == ["acme/webapp"]
+    same = {name: shape[name] for name in ("kind", "alg", "rendering", "projects", "introspect")}
+    assert api("administrator", "PUT", path, same).data == read.data
+    problem(api("administrator", "PUT", at("other.acme.example"), bound), 422)
+    opened = api("administrator", "PUT", path, bound | {"projects": None})
+    assert (opened.status_code, opened.get_json()["projects"]) == (200, None)
+
+
 def test_the_spelling_that_was_registered_stays(api):
     api("administrator", "PUT", at(URI), BODY)
     again = api("administrator", "PUT", at("HTTPS://API.acme.example/"), BODY)
@@ -94,7 +110,9 @@ def test_the_spelling_that_was_registered_stays(api):
         {"kind": "other"},
         {"kind": "api", "alg": "none"},
         {"kind": "api", "projects": ["acme/webapp"]},
-        {"kind": "verifier", "rendering": "delegated"},
+        {"kind": "verifier"},
+        {"kind": "verifier", "projects": []},
+        {"kind": "verifier", "projects": None, "rendering": "delegated"},
         {"kind": "verifier", "projects": ["acme/none"]},
         {"kind": "api", "introspect": ["nobody"]},
         {"kind": "api", "introspect": ["duo"]},
@@ -108,7 +126,7 @@ def test_what_cannot_be_is_refused_and_registers_nothing(shared_api, body):
 
 def test_what_is_reserved_cannot_be_registered(shared_api):
     for uri in ("http://localhost:8000", "http://localhost:8000/api/v1", "sa_7"):
-        problem(shared_api("administrator", "PUT", at(uri), {"kind": "verifier"}), 422)
+        problem(shared_api("administrator", "PUT", at(uri), {"kind": "verifier", "projects": None}), 422)
 
 
 def test_audiences_are_listed_page_by_page(api):

@@ -90,7 +90,8 @@ def test_each_sees_their_own_and_an_administrator_all(api):
         ({"expires_at": "2026-11-22T10:00:00Z"}, "expires_at"),
         ({"expires_at": "2999-01-01T00:00:00Z"}, "expires_at"),
         ({"service_account": None}, "service_account"),
-        ({"granted_by": "user:9"}, "granted_by"),
+        ({"granted_by": "user:9"}, "(unknown key)"),
+        ({"projects": "acme/webapp"}, "projects"),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_key(shared_api, body, key):

@@ -76,3 +76,14 @@ def test_what_cannot_be_asked_is_refused(shared_api, asked):
 def test_whoever_may_not_know_learns_not_even_who_there_is(shared_api):
     there, not_there = (explain(shared_api, "stranger", user=each) for each in ("alice", "nobody-at-all"))
     assert problem(there, 403)["detail"] == problem(not_there, 403)["detail"]
+
+
+def test_a_private_project_is_explained_as_if_it_did_not_exist(shared_api):
+    there, not_there = (
+        explain(shared_api, "stranger", user="bob", resource=each).get_json()
+        for each in ("acme/webapp", "acme/nothing")
+    )
+    assert there == not_there
+    assert shared_api("stranger", "GET", "/projects/acme/webapp").status_code == 404
+    told = explain(shared_api, "administrator", user="bob").get_json()["conjuncts"][0]["reason"]
+    assert told == "bob is no member in acme/webapp; code.write needs developer"

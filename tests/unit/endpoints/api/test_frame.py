@@ -1,6 +1,7 @@
 """What every operation has from the frame: conditions, pages, problems, the description."""
 
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from tests.support.effort import count
 
 from .conftest import PREFIX, problem
 
-BOB = {"email": "bob@example.org"}
+BOB = {"email": "bob@example.org", "admin": False}
 
 
 @on_every_database
@@ -21,7 +22,7 @@ def test_a_change_of_what_is_no_longer_so_is_refused(api):
     etag = api("administrator", "GET", "/users/bob").headers["ETag"]
     changed = api("administrator", "PUT", "/users/bob", BOB, If_Match=etag)
     assert changed.status_code == 200
-    other = {"email": "robert@example.org"}
+    other = BOB | {"email": "robert@example.org"}
     for method, path, body in (("PUT", "/users/bob", other), ("PUT", "/users/bob/active", {"active": False})):
         problem(api("administrator", method, path, body, If_Match=etag), 412)
     assert api("administrator", "GET", "/users/bob").data == changed.data
@@ -47,7 +48,7 @@ def test_a_change_of_what_is_no_longer_so_is_refused(api):
 def test_conditions_on_what_is_and_is_not_there(api, name, value, existing, new):
     etag = api("administrator", "GET", "/users/bob").headers["ETag"]
     header = {name: value.replace("{etag}", etag)}
-    body = {"email": "bob@example.com"}
+    body = {"email": "bob@example.com", "admin": False}
     assert api("administrator", "PUT", "/users/bob", body, **header).status_code == existing
     assert api("administrator", "PUT", "/users/new", body, **header).status_code == new
 
@@ -57,6 +58,21 @@ def test_what_is_known_already_is_not_sent_again(shared_api):
     again = shared_api("alice", "GET", "/users/alice", If_None_Match=etag)
     assert (again.status_code, again.data) == (304, b"")
     assert shared_api("alice", "HEAD", "/users/alice").headers["ETag"] == etag
+
+
+def test_what_is_read_may_be_wanted_as_it_was(shared_api):
+    etag = shared_api("alice", "GET", "/users/alice").headers["ETag"]
+    assert shared_api("alice", "GET", "/users/alice", If_Match=etag).status_code == 200
+    for path in ("/users/alice", "/openapi.json"):
+        refused = problem(shared_api("alice", "GET", path, If_Match='"other"'), 412)
+        assert refused.keys() == {"type", "title", "status", "request_id", "detail"}
+
+
+def test_what_takes_no_body_is_given_none(api):
+    for method, path in (("PUT", "/projects/acme/new"), ("DELETE", "/projects/acme/webapp")):
+        refused = problem(api("administrator", method, path, {"visibility": "private"}), 422)
+        assert [each["key"] for each in refused["errors"]] == ["body"]
+    assert api("administrator", "GET", "/projects/acme/webapp").status_code == 200
 
 
 def pages(api, path, limit, between=lambda: None):
@@ -94,7 +110,9 @@ def test_pages_meet_end_to_end_whatever_is_added_in_between(api):
         ("limit=0", "limit"), ("limit=201", "limit"), ("limit=ten", "limit"), ("limit=1.0", "limit"),
         ("limit=%2B1", "limit"), ("limit=%D9%A1", "limit"), ("limit=", "limit"), ("limit=1&limit=1", "limit"),
         ("cursor=", "cursor"), ("cursor=WyJhIl0", "cursor"), ("cursor=Wy0xXQ", "cursor"),
-        ("cursor=W3RydWVd", "cursor"), ("cursor=%00", "cursor"), ("cursor=é", "cursor"), ("x=1", "x"),
+        ("cursor=W3RydWVd", "cursor"), ("cursor=%00", "cursor"), ("cursor=é", "cursor"),
+        ("x=1", "(unknown key)"), ("limits=1", "limits"),
+        ("limit=-9999999999999999999", "limit"), ("limit=9223372036854775808", "limit"),
     ],
 )  # fmt: skip
 def test_a_query_is_read_strictly(shared_api, query, key):
@@ -164,12 +182,13 @@ def test_a_refusal_repeats_nothing_that_was_given(shared_api, method, path, body
 
 
 def test_every_fault_of_a_body_is_named_with_its_remedy(shared_api):
-    body = {"admin": 1, "colour": "red"}
+    body = {"admin": 1, "e_mail": "a@b", "hunter2": "red"}
     refused = problem(shared_api("administrator", "PUT", "/users/new", body), 422)
     assert refused["errors"] == [
         {"key": "email", "fix": "is required"},
         {"key": "admin", "fix": "Input should be a valid boolean"},
-        {"key": "colour", "fix": "leave it out: there is no such key"},
+        {"key": "e_mail", "fix": "leave it out: there is no such key"},
+        {"key": "(unknown key)", "fix": "leave it out: there is no such key"},
     ]
 
 
@@ -217,10 +236,18 @@ def test_every_operation_says_all_that_a_client_needs(shared_api):
         for parameter in operation["parameters"]:
             assert "schema" in parameter, label
             assert parameter["in"] != "path" or "example" in parameter, (label, parameter["name"])
+        assert operation["responses"].keys() >= ({"304"} if label.startswith("get ") else {"405"}), label
         for status, response in operation["responses"].items():
             kind = "application/json" if status < "4" else "application/problem+json"
             assert [*response.get("content", {kind: {}})] == [kind] or status == "204", label
     assert len(ids) == len(set(ids))
+
+
+def test_every_reference_of_the_description_leads_somewhere(shared_api):
+    answer = shared_api("nobody", "GET", "/openapi.json")
+    wanted = set(re.findall(r'"\$ref":"#/components/schemas/([^"]+)"', answer.text))
+    assert wanted >= {"AuditAction", "Outcome", "ProblemBody"}
+    assert wanted <= answer.get_json()["components"]["schemas"].keys()
 
 
 def test_an_answer_has_the_members_that_are_described_and_no_others(shared_api):
@@ -263,5 +290,10 @@ def test_what_a_pair_does_names_both_and_whom_it_concerned():
     assert done.detail == {"role": "guest", "concerned": {"user": "user:5"}}
     itself = pair.did(AuditAction.RUN_CREATE, NOW, user="user:1", service_account="service_account:7")
     assert (itself.user, itself.service_account, itself.detail) == ("user:1", "service_account:7", {})
+    own = Actor(name="service_account:9").did(
+        AuditAction.MEMBER_ADD, NOW, service_account="service_account:7"
+    )
+    assert (own.user, own.service_account) == (None, "service_account:9")
+    assert own.detail == {"concerned": {"service_account": "service_account:7"}}
     alone = Actor(name="user:1").did(AuditAction.DELEGATION_GRANT, NOW, user="user:5")
     assert (alone.user, alone.service_account) == ("user:5", None)

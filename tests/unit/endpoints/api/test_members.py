@@ -82,7 +82,7 @@ def test_only_owners_manage_a_groups_members(api, caller, role):
     give(api.world, role.label, "user:alice", "service_account:duo", "service_account:shop", path="acme")
     put = api(caller, "PUT", f"{GROUP}/user:bob", {"role": "owner"})
     assert put.status_code == (201 if role is Role.OWNER else 403)
-    gone = api(caller, "DELETE", f"{GROUP}/user:alice")
+    gone = api(caller, "DELETE", f"{GROUP}/service_account:shop")
     assert gone.status_code == (204 if role is Role.OWNER else 403)
 
 
@@ -94,6 +94,26 @@ def test_strangers_and_nobody_may_nothing(api, caller, status, method):
     give(api.world, "owner", "user:alice", path="acme")
     body = {"role": "guest"} if method == "PUT" else None
     problem(api(caller, method, f"{GROUP}/user:alice", body), status)
+
+
+@pytest.mark.parametrize("caller", ["alice", "composite token"])
+def test_the_last_human_owner_stays(api, caller):
+    """No agent removes its own human, and nobody themselves, before there is another."""
+    give(api.world, "owner", "user:alice", "service_account:duo", path="acme")
+    for method, body in (("DELETE", None), ("PUT", {"role": "developer"})):
+        problem(api(caller, method, f"{GROUP}/user:alice", body), 409)
+    assert api(caller, "PUT", f"{GROUP}/user:bob", {"role": "owner"}).status_code == 201
+    assert api(caller, "DELETE", f"{GROUP}/user:alice").status_code == 204
+    assert api("administrator", "DELETE", f"{GROUP}/user:bob").status_code == 204
+
+
+def test_what_an_account_does_alone_is_found_by_its_name(api):
+    give(api.world, "owner", "service_account:shop", "user:alice")
+    shop = api("account", "GET", "/me").get_json()["service_account"]["principal"]
+    assert api("account", "PUT", f"{PROJECT}/service_account:duo", {"role": "owner"}).status_code == 200
+    row = api.last_event()
+    assert (row.actor, row.user, row.service_account) == (shop, None, shop)
+    assert row.detail["concerned"] == {"service_account": f"service_account:{api.world.duo}"}
 
 
 def test_a_role_of_a_changed_member_holds_at_once(api):

@@ -1,12 +1,17 @@
 """Users, service accounts and their credentials, over HTTP."""
 
-import pytest
+from concurrent.futures import ThreadPoolExecutor, wait
 
-from tests.support.components import basic, on_every_database
+import pytest
+from sqlalchemy import event
+
+from app.flows.kill import kill
+from app.identity.cut_offs import CutOffKind
+from tests.support.components import OPERATOR, basic, on_every_database
 
 from .conftest import location, problem
 
-BOB = {"email": "bob@example.org"}
+BOB = {"email": "bob@example.org", "admin": False}
 
 
 @on_every_database
@@ -86,6 +91,73 @@ def test_a_personal_access_token_is_shown_once_and_works_until_revoked(api):
     count = len(api.world.events())
     assert api("alice", "DELETE", path).status_code == 204
     assert len(api.world.events()) == count
+
+
+def test_a_personal_access_token_does_not_outlive_the_one_that_made_it(api):
+    in_an_hour, in_a_day = "2026-11-22T11:00:00Z", "2026-11-23T10:00:00Z"
+    mother = api("alice", "POST", "/users/alice/tokens", {"scopes": ["api"], "expires_at": in_an_hour})
+    api.authorization["short"] = f"Bearer {mother.get_json()['token']}"
+    for asked in ({}, {"expires_at": in_a_day}):
+        made = api("short", "POST", "/users/alice/tokens", {"scopes": ["api"]} | asked).get_json()
+        assert made["expires_at"] == mother.get_json()["expires_at"] == "2026-11-22T11:00:00.000000Z"
+    assert api.last_event().detail["made_with"] == mother.get_json()["id"]
+    api.authorization["child"] = f"Bearer {made['token']}"
+    assert api("child", "GET", "/me").status_code == 200
+    api.world.clock.advance(hours=1)
+    problem(api("child", "GET", "/me"), 401)
+
+
+def test_nobody_makes_a_token_for_another(api):
+    refused = problem(api("administrator", "POST", "/users/alice/tokens", {"scopes": ["api"]}), 403)
+    assert "operator" in refused["detail"]
+    assert api("administrator", "POST", "/users/root/tokens", {"scopes": ["api"]}).status_code == 201
+
+
+def test_the_etag_of_what_is_shown_once_is_that_of_what_is_shown_later(api):
+    for caller, path, body in (
+        ("alice", "/users/alice/tokens", {"scopes": ["api"]}),
+        ("administrator", "/service-accounts/duo/secrets", {}),
+    ):
+        made = api(caller, "POST", path, body)
+        there = made.headers["Location"].removeprefix(location(""))
+        assert api(caller, "GET", there).headers["ETag"] == made.headers["ETag"]
+
+
+def test_somebody_is_left_to_administer(api):
+    change = {"email": "root@example.com", "admin": False}
+    problem(api("administrator", "PUT", "/users/root", change), 409)
+    problem(api("administrator", "PUT", "/users/root/active", {"active": False}), 409)
+    problem(api("administrator", "PUT", "/users/root", {"email": "root@example.com"}), 422)
+    assert api("administrator", "PUT", "/users/bob", BOB | {"admin": True}).status_code == 200
+    assert api("administrator", "PUT", "/users/root", change).status_code == 200
+    problem(api("stranger", "PUT", "/users/bob/active", {"active": False}), 409)
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+def test_a_kill_waits_for_what_its_victim_is_doing_and_ends_that_too(api):
+    """Whoever is killed while they make a token has none afterwards."""
+    world = api.world
+    killed = []
+
+    def end_alice():
+        with world.components.database.writing() as session:
+            kill(session, CutOffKind.USER, "alice", reason="stolen", by=OPERATOR, now=world.clock())
+
+    with ThreadPoolExecutor(1) as pool:
+
+        @event.listens_for(world.components.database.engine, "before_cursor_execute")
+        def meanwhile(_connection, _cursor, statement, *_):
+            if statement.startswith("INSERT INTO personal_access_tokens"):
+                killed.append(pool.submit(end_alice))
+                wait(killed, timeout=0.5)
+
+        answer = api("alice", "POST", "/users/alice/tokens", {"scopes": ["api"]})
+        killed[0].result(timeout=10)
+    world.set_active("alice", active=True)
+    assert answer.status_code == 201
+    for token in (api.authorization["alice"], f"Bearer {answer.get_json()['token']}"):
+        api.authorization["alice"] = token
+        problem(api("alice", "GET", "/me"), 401)
 
 
 def test_a_client_secret_is_shown_once_and_works_until_revoked(api):
