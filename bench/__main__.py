@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import countersign, minting, oidc_provider, results, tables
+from bench import countersign, masking, minting, oidc_provider, results, tables
 from bench.results import Result
 from bench.rounds import Contestant, Round, alternate
 from tests.support.tools import ROOT, MissingError
@@ -26,10 +26,13 @@ class Effort:
     documents: int
     signatures: int
     run_starts: int
+    megabytes: int
 
 
-WHOLE = Effort(rounds=7, starts=5, tokens=1000, documents=10_000, signatures=1000, run_starts=50)
-QUICK = Effort(rounds=3, starts=1, tokens=400, documents=2000, signatures=200, run_starts=10)
+WHOLE = Effort(
+    rounds=7, starts=5, tokens=1000, documents=10_000, signatures=1000, run_starts=50, megabytes=10
+)
+QUICK = Effort(rounds=3, starts=1, tokens=400, documents=2000, signatures=200, run_starts=10, megabytes=2)
 
 
 def main() -> None:
@@ -66,6 +69,7 @@ def measure(effort: Effort, *, quick: bool) -> Result:
         served = servers.enter_context(countersign.serving(installation, parties))
         contestants = [
             minting.signatures(effort.signatures),
+            masking.masked(effort.megabytes),
             minting.runs(installation.environment, parties, effort.run_starts),
             *served.contestants(effort.tokens, effort.documents),
             *peers,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from statistics import median
 
-from bench import countersign, minting, oidc_provider
+from bench import countersign, masking, minting, oidc_provider
 from bench.load import CONNECTIONS
 from bench.results import Result
 from bench.rounds import median_cpu, median_rate, median_ratio
@@ -65,6 +65,9 @@ def _ratios(result: Result) -> Iterator[tuple[str, str, str]]:
 def _budgets(result: Result) -> Iterator[tuple[str, str, str]]:
     for name in (countersign.DISCOVERY, countersign.JWKS):
         yield f"{name}, CPU", f"{median_cpu(result.rounds, name):.0f} microseconds", "≤ 100 microseconds"
+    if masking.MASKING in result.rounds[0]:
+        rate = 1e6 / median_cpu(result.rounds, masking.MASKING)
+        yield f"{masking.MASKING}, one core", f"{rate:.0f} MB/s", "≥ 10 MB/s"
     yield (
         "a web worker's start to its first answer, CPU",
         f"{median(result.start_cpu_seconds):.2f} s",

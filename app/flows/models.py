@@ -40,6 +40,7 @@ class Run(Base):
         CheckConstraint("state IN ('pending', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
         Index(None, "state", "heartbeat_at"),
         Index(None, "project_id", "id"),
+        Index(None, "log_removed_at", "ended_at"),
         {"sqlite_autoincrement": True},
     )
 
@@ -62,6 +63,7 @@ class Run(Base):
     ended_at: Mapped[datetime | None]
     heartbeat_at: Mapped[datetime]
     cancel_requested_at: Mapped[datetime | None]
+    log_removed_at: Mapped[datetime | None]
     project: Mapped[Project] = relationship(lazy="joined", innerjoin=True)
     user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
     service_account: Mapped[ServiceAccount] = relationship(lazy="joined", innerjoin=True)
@@ -76,7 +78,10 @@ class RunInput(Base):
 
 
 class LogChunk(Base):
-    """Masked output from byte ``offset`` on; nothing else of a run's output is ever stored."""
+    """Masked output from byte ``offset`` on; nothing else of a run's output is ever stored.
+
+    Rows, not files: any node can read them, one transaction makes each whole, and a backup has them all.
+    """
 
     __tablename__ = "run_log_chunks"
 
