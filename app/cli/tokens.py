@@ -27,7 +27,7 @@ from app.errors import NotFound
 from app.identity.accounts import find_service_account, find_user
 from app.protocol.oauth_errors import OAuthError
 from app.protocol.principals import user_principal
-from app.signing.reader import Reader, SignedToken
+from app.signing.reader import SignedToken
 from app.tokens.grants import AccessGrant, Account, GrantRefused, decide
 from app.tokens.introspection import Introspection
 
@@ -159,7 +159,7 @@ def _verified(file: TextIO, published: KeySet, issuer: str) -> jwt.Token:
 
 
 def _cause_of_death(here: Installation, token: jwt.Token) -> str | None:
-    introspection = Introspection(Reader(here.components.keyring), here.settings.issuer)
+    introspection = Introspection(here.components.reader, here.settings.issuer)
     signed = SignedToken(token.header["typ"], token.header["kid"], token.claims)
     with here.components.database.reading_connection() as connection:
         return introspection.life(connection, signed, here.now).cause

@@ -22,7 +22,7 @@ from app.identity.permissions import PERMISSIONS
 from app.identity.policy import Conjunct, ConjunctName, Decision, Question, decide, decide_for_the_blind
 from app.ledger.actions import AuditAction
 from app.protocol import authzen
-from app.protocol.principals import PrincipalKind, parse_principal, service_account_principal, user_principal
+from app.protocol.principals import PrincipalKind, parse_principal, parties
 from app.representation import Shape, conjunct
 from app.tokens.introspectors import is_introspector
 from app.tokens.presented import NotAlive
@@ -51,11 +51,9 @@ class _Subject:
     delegation_id: int | None = None
 
     @property
-    def parties(self) -> dict[str, str]:
+    def parties(self) -> dict[str, str | None]:
         """The ledger's columns."""
-        user, account = self.user_id, self.service_account_id
-        human = {"user": user_principal(user)} if user else {}
-        return human | ({"service_account": service_account_principal(account)} if account else {})
+        return parties(self.user_id, self.service_account_id)
 
 
 class _Denied(Exception):  # noqa: N818 - an answer

@@ -24,7 +24,7 @@ from app.identity.credentials import (
 from app.identity.models import Project
 from app.ledger.record import Actor, record
 from app.protocol.oauth_errors import OAuthError
-from app.protocol.principals import parse_client_id, service_account_principal, user_principal
+from app.protocol.principals import parse_client_id, parties, service_account_principal, user_principal
 from app.protocol.scopes import API, covers
 from app.secret import Secret
 from app.tokens.audiences import api_of
@@ -71,9 +71,8 @@ class Caller:
     @property
     def parties(self) -> dict[str, str]:
         """The ledger's columns of who is concerned when it is about the caller alone."""
-        human = {"user": user_principal(self.user_id)} if self.user_id is not None else {}
-        number = self.service_account_id
-        return human | ({"service_account": service_account_principal(number)} if number is not None else {})
+        found = parties(self.user_id, self.service_account_id)
+        return {name: party for name, party in found.items() if party is not None}
 
     def actor(self, request_id: str | None) -> Actor:
         """Of all that this caller does; a pair's rows name both parties."""

@@ -3,7 +3,6 @@
 from flask import Blueprint, Response, g
 
 from app.protocol.metadata import INTROSPECT, REVOKE, TOKEN
-from app.signing.reader import Reader
 from app.tokens.authorization_server import Introspect, Revoke, TokenServer
 from app.tokens.introspection import Introspection
 from app.tokens.revocation import Revocation
@@ -13,7 +12,7 @@ from app.wiring import Components
 def blueprint(components: Components) -> Blueprint:
     oauth = Blueprint("oauth", __name__)
     mint = components.mint
-    reader = Reader(mint.keyring)
+    reader = components.reader
     server = TokenServer(
         mint,
         Introspection(reader, mint.issuer),

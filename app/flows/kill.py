@@ -22,7 +22,7 @@ from app.identity.cut_offs import CutOffKind
 from app.identity.models import Delegation, PersonalAccessToken
 from app.ledger.actions import AuditAction
 from app.ledger.record import Actor, record
-from app.protocol.principals import service_account_principal, user_principal
+from app.protocol.principals import parties, service_account_principal, user_principal
 from app.tokens.aftermath import Aftermath, cut_off
 from app.tokens.models import IssuedToken
 
@@ -181,10 +181,7 @@ _FIND: Mapping[CutOffKind, Callable[[Session, str, Actor, datetime], _Victim]] =
 
 
 def _pair(row: Delegation | Run | IssuedToken) -> dict[str, Any]:
-    return {
-        "user": row.user_id and user_principal(row.user_id),
-        "service_account": row.service_account_id and service_account_principal(row.service_account_id),
-    }
+    return {**parties(row.user_id, row.service_account_id)}
 
 
 def _number(what: str, text: str) -> int:

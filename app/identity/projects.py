@@ -8,24 +8,10 @@ from sqlalchemy.orm import Session
 from app.errors import InvalidInput, NotFound
 from app.identity import paths
 from app.identity.groups import ensure_group
-from app.identity.members import add_member, find_principal, hold, remove_member
+from app.identity.members import hold
 from app.identity.models import Project, ProjectVariable
 from app.ledger.actions import AuditAction
 from app.ledger.record import Actor, record
-
-__all__ = [
-    "add_member",  # a project's members are found here too
-    "create_project",
-    "delete_project",
-    "find_principal",
-    "find_project",
-    "listed",
-    "remove_member",
-    "remove_variable",
-    "rename_project",
-    "set_variables",
-    "variables_of",
-]
 
 
 def create_project(session: Session, path: str, *, by: Actor, now: datetime) -> Project:

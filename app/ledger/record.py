@@ -60,6 +60,10 @@ class Actor:
             fields |= parties
             if others:
                 fields["detail"] = {**fields.get("detail", {}), "concerned": others}
+        return self.tells(action, at, **fields)
+
+    def tells(self, action: AuditAction, at: datetime, **fields: Any) -> AuditEvent:
+        """The event of what is about others, such as a token that was shown: the columns are as given."""
         return AuditEvent(action=action, at=at, actor=self.name, request_id=self.request_id, **fields)
 
 

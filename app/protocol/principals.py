@@ -21,6 +21,14 @@ def service_account_principal(service_account_id: int) -> str:
     return f"{PrincipalKind.SERVICE_ACCOUNT}:{service_account_id}"
 
 
+def parties(user_id: int | None, service_account_id: int | None) -> dict[str, str | None]:
+    """Both as the ledger's columns name them; ``None`` for nobody, and 0 is nobody's number."""
+    return {
+        "user": user_principal(user_id) if user_id else None,
+        "service_account": service_account_principal(service_account_id) if service_account_id else None,
+    }
+
+
 def parse_principal(text: str) -> tuple[PrincipalKind, int] | None:
     """Kind and number, or ``None`` for anything but the one way to write a principal."""
     match = _PRINCIPAL.fullmatch(text)

@@ -29,7 +29,8 @@ from app.protocol.oauth_errors import OAuthError
 from app.protocol.principals import parse_client_id, service_account_principal
 from app.secret import Secret
 from app.tokens.grants import AccessGrant, Account, GrantRefused, decide
-from app.tokens.introspection import NOT_SIGNED, Introspection
+from app.tokens.introspection import Introspection
+from app.tokens.life import NOT_SIGNED
 from app.tokens.mint import Mint
 from app.tokens.revocation import Revocation
 from app.tokens.strangers import Kind, Refusal, Stranger, Strangers
@@ -122,8 +123,7 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
         self, action: AuditAction, request: OAuth2Request | None, answer: Callable[[OAuth2Request], "Answer"]
     ) -> Any:
         """Authlib's walk, with one door for refusals: each is in the ledger before it is answered."""
-        now = self.mint.clock()
-        repeated = [each.told(now, repeated=count) for each, count in self._strangers.repeated(now).items()]
+        repeated = self._strangers.repeated(self.mint.clock())
         with self.mint.database.connection() as connection:
             request = self.create_oauth2_request(request)
             request.connection = connection

@@ -15,9 +15,8 @@ from app.signing.reader import Reader, SignedToken
 from app.tokens import life
 from app.tokens.life import Life
 
-NOT_SIGNED = "not a token that this issuer has signed"
 _MAY_NOT_KNOW: life.Causes = {
-    "not an access token": lambda row, *_: row.kind != "access",
+    **life.NOT_ACCESS,
     "the caller is no introspector of this audience": lambda row, *_: not row.may_ask,
 }
 
@@ -44,11 +43,9 @@ class Finding:
     def denial(self, by: Actor, now: datetime) -> AuditEvent:
         """Of the token's parties; of the service account that asked where none is known."""
         known: dict[str, Any] = self.life.parties if self.life is not None else {}
-        return AuditEvent(
-            action=AuditAction.ACCESS_TOKEN_INTROSPECT,
-            at=now,
-            actor=by.name,
-            request_id=by.request_id,
+        return by.tells(
+            AuditAction.ACCESS_TOKEN_INTROSPECT,
+            now,
             outcome=Outcome.DENIED,
             **({"service_account": by.name} | known),
             detail={"cause": self.cause, "aud": self.life and self.life.claims.get("aud")},
@@ -64,7 +61,7 @@ class Introspection:
         """For a service account: alive only if it is an introspector of the token's audience."""
         signed = self.reader.read(token)
         if signed is None:
-            return Finding(cause=NOT_SIGNED)
+            return Finding(cause=life.NOT_SIGNED)
         found = life.look_up(connection, self.issuer, signed, now, caller)
         return Finding(cause=found.ended_by(_MAY_NOT_KNOW) or found.ended_by(life.OF_ANYTHING), life=found)
 

@@ -18,7 +18,7 @@ from app.identity import cut_offs
 from app.identity.models import Delegation, Principal, ServiceAccount, User
 from app.prepared import Prepared
 from app.protocol.claims import ACCESS_TOKEN_TYPE, ID_TOKEN_TYPE
-from app.protocol.principals import PrincipalKind, parse_principal, service_account_principal, user_principal
+from app.protocol.principals import PrincipalKind, parse_principal, parties
 from app.signing.models import PUBLISHED, SigningKey
 from app.signing.reader import SignedToken
 from app.tokens import introspectors
@@ -26,6 +26,7 @@ from app.tokens.aftermath import token_targets
 from app.tokens.audiences import canonical
 from app.tokens.models import IssuedToken
 
+NOT_SIGNED = "not a token that this issuer has signed"
 _SKEW = timedelta(seconds=60)
 """How far another node's clock may be ahead of ours (``nbf``)."""
 _TYPES = {"access": ACCESS_TOKEN_TYPE, "id": ID_TOKEN_TYPE}
@@ -56,12 +57,7 @@ class Life:
         row, jti = self.row, self.claims.get("jti")
         if row is None:
             return {"jti": jti}
-        return {
-            "service_account": row.service_account_id and service_account_principal(row.service_account_id),
-            "user": row.user_id and user_principal(row.user_id),
-            "run": row.run_id,
-            "jti": jti,
-        }
+        return {**parties(row.user_id, row.service_account_id), "run": row.run_id, "jti": jti}
 
 
 def look_up(
@@ -96,6 +92,7 @@ OF_ITSELF: Causes = {
     "cut off": lambda row, *_: row.is_cut_off,
 }
 """What no policy has to be asked about."""
+NOT_ACCESS: Causes = {"not an access token": lambda row, *_: row.kind != "access"}
 OF_ITS_PARTIES: Causes = {
     "the service account is disabled or gone": lambda row, *_: (
         row.service_account_id is not None and not row.account_is_active

@@ -16,7 +16,7 @@ from app.errors import Overtaken
 from app.ledger.actions import AuditAction, Outcome
 from app.ledger.record import Actor, record
 from app.protocol.oauth_errors import OAuthError
-from app.protocol.principals import service_account_principal, user_principal
+from app.protocol.principals import parties
 from app.signing.keyring import Keyring
 from app.tokens.assembly import Assembler, IdTokenGrant, Signed
 from app.tokens.commit import commit, merged
@@ -93,13 +93,11 @@ class Mint:
     def _record_refusal(
         self, connection: Connection, refusal: GrantRefused, by: Actor, now: datetime
     ) -> None:
-        account, user = refusal.service_account_id, refusal.user_id
         event = by.did(
             AuditAction.ACCESS_TOKEN_ISSUE,
             now,
             outcome=Outcome.DENIED,
-            service_account=account and service_account_principal(account),
-            user=user and user_principal(user),
+            **parties(refusal.user_id, refusal.service_account_id),
             detail={"error": refusal.error.code, "cause": refusal.cause},
         )
         with self.database.writing_on(connection):

@@ -13,8 +13,6 @@ from sqlalchemy import Connection
 from app.signing.reader import Reader
 from app.tokens import life
 
-_NOT_ACCESS: life.Causes = {"not an access token": lambda row, *_: row.kind != "access"}
-
 
 @dataclass(frozen=True, slots=True)
 class PresentedToken:
@@ -49,9 +47,9 @@ def read(
     """``NotAlive`` for whatever is no access token that we issued so, has expired, or was cut off."""
     signed = reader.read(token)
     if signed is None:
-        raise NotAlive("not a token that this issuer has signed")
+        raise NotAlive(life.NOT_SIGNED)
     found = life.look_up(connection, issuer, signed, now, caller)
-    if cause := found.ended_by(_NOT_ACCESS) or found.ended_by(life.OF_ITSELF):
+    if cause := found.ended_by(life.NOT_ACCESS) or found.ended_by(life.OF_ITSELF):
         raise NotAlive(cause, found.parties)
     row: Any = found.row
     names = (word for word in (row.scope or "").split() if not word.startswith("user:"))

@@ -10,10 +10,10 @@ from app.clock import Clock
 from app.db import Database
 from app.identity.cut_offs import CutOffKind
 from app.ledger.actions import AuditAction, Outcome
-from app.ledger.record import Actor, AuditEvent, record
+from app.ledger.record import Actor, record
 from app.protocol.claims import ACCESS_TOKEN_TYPE
 from app.protocol.oauth_errors import OAuthError
-from app.protocol.principals import service_account_principal, user_principal
+from app.protocol.principals import parties
 from app.signing.reader import Reader
 from app.tokens.aftermath import cut_off
 from app.tokens.grants import GrantRefused
@@ -61,11 +61,9 @@ class Revocation:
             record(session, by.did(AuditAction.ACCESS_TOKEN_REVOKE, now, **_parties(row)))
 
     def _tell_refusal(self, cause: str, row: Issued, by: Actor, now: datetime) -> None:
-        event = AuditEvent(
-            action=AuditAction.ACCESS_TOKEN_REVOKE,
-            at=now,
-            actor=by.name,
-            request_id=by.request_id,
+        event = by.tells(
+            AuditAction.ACCESS_TOKEN_REVOKE,
+            now,
             outcome=Outcome.DENIED,
             detail={"cause": cause},
             **_parties(row),
@@ -75,9 +73,4 @@ class Revocation:
 
 
 def _parties(row: Issued) -> dict[str, Any]:
-    return {
-        "service_account": row.service_account_id and service_account_principal(row.service_account_id),
-        "user": row.user_id and user_principal(row.user_id),
-        "run": row.run_id,
-        "jti": row.jti,
-    }
+    return {**parties(row.user_id, row.service_account_id), "run": row.run_id, "jti": row.jti}

@@ -91,9 +91,7 @@ class Refusal:
             "detail": {"cause": self.cause, **permission, **more},
         }
         by = replace(self.by, request_id=request_id)
-        if by.on_behalf_of is not None:
-            return by.did(self.action, now, **columns)
-        return AuditEvent(action=self.action, at=now, actor=by.name, request_id=request_id, **columns)
+        return (by.tells if by.on_behalf_of is None else by.did)(self.action, now, **columns)
 
 
 def dead_token(cause: str, parties: Mapping[str, Any]) -> Refusal:
@@ -118,8 +116,7 @@ class Strangers:
 
     def told(self, kind: Kind, now: datetime, request_id: str) -> list[AuditEvent]:
         """The rows to write now: of the last minute's repeats, and of this one if it is news."""
-        events = [each.told(now, repeated=count) for each, count in self.repeated(now).items()]
-        return [*events, kind.told(now, request_id)] if self.is_news(kind, now) else events
+        return [*self.repeated(now), *([kind.told(now, request_id)] if self.is_news(kind, now) else [])]
 
     def is_news(self, kind: Kind, now: datetime) -> bool:
         with self._lock:
@@ -131,10 +128,10 @@ class Strangers:
             self._repeats[kind] = self._repeats.get(kind, -1) + 1
             return self._repeats[kind] == 0
 
-    def repeated(self, now: datetime) -> dict[Kind, int]:
+    def repeated(self, now: datetime) -> list[AuditEvent]:
         """How often each kind came again, when the minute is over; then forgotten."""
         with self._lock:
             if self._began is None or abs(now - self._began) < _MINUTE:
-                return {}
+                return []
             over, self._began, self._repeats, self._kinds = self._repeats, None, {}, {}
-        return {kind: count for kind, count in over.items() if count}
+        return [kind.told(now, repeated=count) for kind, count in over.items() if count]

@@ -19,7 +19,7 @@ from werkzeug.test import TestResponse
 
 from app.db import Database, sqlite_url
 from app.factory import create_app
-from app.identity import accounts, credentials, delegations, projects
+from app.identity import accounts, credentials, delegations, members, projects
 from app.ledger.models import AuditRow
 from app.ledger.record import Actor
 from app.ledger.search import NEWEST_FIRST
@@ -361,7 +361,7 @@ def _people(app: Flask) -> People:
         secret_row, secret = credentials.create_client_secret(session, duo, expires_at=None, **by_now)
         project = projects.create_project(session, "acme/webapp", **by_now)
         for named in ("user:alice", "service_account:duo"):
-            projects.add_member(session, project, named, "developer", **by_now)
+            members.add_member(session, project, named, "developer", **by_now)
         delegation = delegations.grant(
             session, alice, duo, scopes=None, project=None, expires_at=until, **by_now
         )

@@ -11,7 +11,7 @@ from app.cli.console import Installation, Refused
 from app.errors import NotFound
 from app.flows import configurations
 from app.flows.configuration import parse
-from app.identity import accounts, delegations, projects
+from app.identity import accounts, delegations, members, projects
 from app.identity.models import Delegation, Project, ServiceAccount, User
 
 USER, ACCOUNT, PROJECT = "alice", "duo", "acme/webapp"
@@ -38,7 +38,7 @@ def sample(here: Installation) -> None:
         if project is None:
             project = projects.create_project(session, PROJECT, by=by, now=now)
             for principal in (f"user:{USER}", f"service_account:{ACCOUNT}"):
-                projects.add_member(session, project, principal, "developer", by=by, now=now)
+                members.add_member(session, project, principal, "developer", by=by, now=now)
             projects.set_variables(session, project, _VARIABLES, by=by, now=now)
         if not any(_serves(each, user, account, project, now) for each in delegations.listed(session)):
             expires_at = now + timedelta(days=1)

@@ -140,13 +140,12 @@ def _visible(call: Call, query: AuditQuery, wanted: search.Filter) -> search.Fil
     caller = call.caller
     if caller.is_admin:
         return wanted
-    if query.project is not None:
-        place = facts.project_at(call.session, query.project)
-        if call.decide("audit.read", place).allowed:
-            return wanted
+    place = facts.project_at(call.session, query.project) if query.project is not None else None
+    if place is not None and call.decide("audit.read", place).allowed:
+        return wanted
     own = caller.parties
     call.require_scope("audit.read")
-    _require_delegation(call, query.project)
+    _require_delegation(call, place)
     if any(getattr(wanted, name) not in {None, who} for name, who in own.items()):
         raise Denied("Others' events are for administrators, and in a project for its owners.")
     return replace(
@@ -156,16 +155,9 @@ def _visible(call: Call, query: AuditQuery, wanted: search.Filter) -> search.Fil
     )
 
 
-def _require_delegation(call: Call, project: str | None) -> None:
+def _require_delegation(call: Call, place: facts.Place | None) -> None:
     """A pair sees what it did where its delegation reaches: one for a project, in that project alone."""
-    caller = call.caller
-    place = facts.project_at(call.session, project) if project is not None else None
-    known = facts.load(
-        call.session,
-        user_id=caller.user_id,
-        service_account_id=caller.service_account_id,
-        place=place if place and place.exists else None,
-    )
-    question = policy.Question(None, ("audit.read",), caller.delegation_id)
+    known = call.known(place if place and place.exists else None)
+    question = policy.Question(None, ("audit.read",), call.caller.delegation_id)
     if (refusal := policy.decide(known, question, call.now).refusal) is not None:
         raise Denied(refusal.reason)

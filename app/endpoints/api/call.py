@@ -102,16 +102,18 @@ class Call:
 
     def decide(self, permission: str, place: facts.Place) -> policy.Decision:
         """From this transaction, never from a cache."""
-        caller = self.caller
-        known = facts.load(
+        question = policy.Question(permission, self.caller.scopes, self.caller.delegation_id)
+        return policy.decide(self.known(place), question, self.now)
+
+    def known(self, place: facts.Place | None = None) -> facts.Facts:
+        """Of the caller, as this transaction sees it."""
+        return facts.load(
             self.session,
-            user_id=caller.user_id,
-            service_account_id=caller.service_account_id,
+            user_id=self.caller.user_id,
+            service_account_id=self.caller.service_account_id,
             place=place,
             now=self.now,
         )
-        question = policy.Question(permission, caller.scopes, caller.delegation_id)
-        return policy.decide(known, question, self.now)
 
     def check(self, current: Shape | None) -> None:
         """``If-Match`` and ``If-None-Match`` against the present representation (RFC 9110 §13.1), which must

@@ -86,7 +86,7 @@ def _parties(call: Call, body: ExplanationBody) -> tuple[int | None, int | None]
 def _is_own(call: Call, body: ExplanationBody) -> bool:
     """By the caller's own names, so that nobody learns who else there is."""
     caller = call.caller
-    known = facts.load(call.session, user_id=caller.user_id, service_account_id=caller.service_account_id)
+    known = call.known()
     user = known.human and known.human.name
     account = known.service_account and known.service_account.name
     if caller.in_person:

@@ -34,12 +34,9 @@ def seen(call: Call, find: Finder[Row], asked: Paging, shape: Callable[[Row], Sh
     """``find``: ``visible.projects`` or ``visible.groups``; a page may be short, its end is no end."""
     call.require_scope("project.read")
     caller = call.caller
-    known = facts.load(call.session, user_id=caller.user_id, service_account_id=caller.service_account_id)
+    known = None if caller.is_admin else call.known()
     question = Question("project.read", caller.scopes, caller.delegation_id)
     after = position(asked.cursor, int) if asked.cursor is not None else 0
-    everything = caller.is_admin
-    found = find(
-        call.session, None if everything else known, question, call.now, after=after, limit=asked.limit
-    )
+    found = find(call.session, known, question, call.now, after=after, limit=asked.limit)
     cursor = None if found.after is None else cursor_at(found.after)
     return {"items": [shape(row) for row in found.rows], "next_cursor": cursor}

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from app.errors import Conflict, InvalidInput, NotFound
-from app.identity import accounts, credentials, projects
+from app.identity import accounts, credentials, members, projects
 from app.ledger.models import AuditRow
 from app.ledger.search import ORDER
 from tests.support.components import NOW, OPERATOR
@@ -215,28 +215,28 @@ class TestAMember:
     @pytest.mark.parametrize("named", ["user:alice", "service_account:duo"])
     def test_added_again_has_the_new_role(self, session, project, named):
         for role in ("guest", "developer"):
-            member = projects.add_member(session, project, named, role, **BY_NOW)
+            member = members.add_member(session, project, named, role, **BY_NOW)
         assert member.role == "developer"
         session.flush()
-        projects.remove_member(session, project, named, **BY_NOW)
+        members.remove_member(session, project, named, **BY_NOW)
         session.flush()
         with pytest.raises(NotFound, match="is not a member"):
-            projects.remove_member(session, project, named, **BY_NOW)
+            members.remove_member(session, project, named, **BY_NOW)
         assert [action.rpartition(":")[2] for action, *_ in told(session)[-3:]] == ["add", "add", "remove"]
 
     @pytest.mark.parametrize("named", ["alice", "robot:duo", "", ":", "group:1"])
     def test_is_named_with_its_kind(self, session, project, named):
         with pytest.raises(InvalidInput, match="principal: write"):
-            projects.add_member(session, project, named, "developer", **BY_NOW)
+            members.add_member(session, project, named, "developer", **BY_NOW)
 
     @pytest.mark.parametrize(
         "named", ["user:duo", "service_account:alice", "user:", "user:4711", "user:\u0667"]
     )
     def test_exists(self, session, project, named):
         with pytest.raises(NotFound):
-            projects.add_member(session, project, named, "developer", **BY_NOW)
+            members.add_member(session, project, named, "developer", **BY_NOW)
 
     @pytest.mark.parametrize("role", ["", "Developer", "admin", "developer "])
     def test_has_a_role_that_exists(self, session, project, role):
         with pytest.raises(InvalidInput, match="role: use one of guest, reporter, developer"):
-            projects.add_member(session, project, "user:alice", role, **BY_NOW)
+            members.add_member(session, project, "user:alice", role, **BY_NOW)

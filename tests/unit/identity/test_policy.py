@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import InvalidInput, NotFound
-from app.identity import delegations, projects
+from app.identity import delegations, members, projects
 from app.identity.composite import Composite, pair
 from app.identity.facts import DelegationFact, Facts, Party, Place, load
 from app.identity.permissions import PERMISSIONS, Role, allows
@@ -158,10 +158,10 @@ def test_what_is_allowed_is_allowed_to_both(world):
         with database.writing() as session:
             project = projects.find_project(session, world.project)
             for named, role in (("user:alice", human), ("service_account:duo", account)):
-                projects.add_member(session, project, named, (role or Role.GUEST).label, by=OPERATOR, now=NOW)
+                members.add_member(session, project, named, (role or Role.GUEST).label, by=OPERATOR, now=NOW)
                 session.flush()
                 if role is None:
-                    projects.remove_member(session, project, named, by=OPERATOR, now=NOW)
+                    members.remove_member(session, project, named, by=OPERATOR, now=NOW)
         with database.reading_connection() as connection:
             facts = load(connection, user_id=world.alice, service_account_id=world.duo, place=place)
         for permission in (*PERMISSIONS, "no.such"):
