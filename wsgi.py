@@ -4,3 +4,4 @@ from app.factory import create_app
 from app.settings import Settings
 
 app = create_app(Settings.from_env())
+app.extensions["countersign"].follow_keys()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -10,6 +11,8 @@ from app.db import Database
 from app.errors import Refusal
 from app.ledger.key import FILE_NAME as LEDGER_KEY
 from app.signing.keyring import Keyring
+from app.signing.keystores import KeystoreName, Keystores
+from app.signing.keystores.checking import SIGNING, faults
 
 
 @dataclass(frozen=True)
@@ -28,13 +31,25 @@ def readiness(database: Database, keyring: Keyring) -> Iterator[Check]:
     yield Check(2, "signing key", _key_fault(keyring) if at_head else "not known without a database")
 
 
+def warnings(keyring: Keyring, overdue_before: datetime) -> Iterator[Check]:
+    """What works, but not for long."""
+    yield Check(6, "signing key age", _age_fault(keyring, overdue_before))
+
+
 def all_checks(
-    database: Database, keyring: Keyring, keys_dir: Path, why_no_local_runs: Callable[[], str | None]
+    database: Database,
+    keyring: Keyring,
+    keystores: Keystores,
+    keys_dir: Path,
+    why_no_local_runs: Callable[[], str | None],
+    overdue_before: datetime,
 ) -> Iterator[Check]:
     yield from readiness(database, keyring)
     yield Check(3, "keys directory", _keys_dir_fault(keys_dir))
     yield Check(4, "local runs", _refusal_of(why_no_local_runs))
     yield Check(5, "unknown keys", _unknown_keys_fault(keyring, keys_dir))
+    yield from warnings(keyring, overdue_before)
+    yield Check(7, "keystores", _keystores_fault(keyring, keystores))
 
 
 def _key_fault(keyring: Keyring) -> str | None:
@@ -47,6 +62,16 @@ def _key_fault(keyring: Keyring) -> str | None:
     return None
 
 
+def _age_fault(keyring: Keyring, overdue_before: datetime) -> str | None:
+    try:
+        old = [key.kid for key in keyring.current().actives.values() if key.since < overdue_before]
+    except (Refusal, SQLAlchemyError):
+        return None  # told of by another check
+    if not old:
+        return None
+    return f"past COUNTERSIGN_KEY_ROTATION_PERIOD: {' '.join(old)}: countersign keys rotate"
+
+
 def _keys_dir_fault(keys_dir: Path) -> str | None:
     loose = [path.name for path in keys_dir.glob("*.pem") if path.stat().st_mode & 0o077]
     if loose:
@@ -57,14 +82,24 @@ def _keys_dir_fault(keys_dir: Path) -> str | None:
 
 def _unknown_keys_fault(keyring: Keyring, keys_dir: Path) -> str | None:
     try:
-        known = {row.kid for row in keyring.history()}
+        rows = keyring.history()
     except SQLAlchemyError:
         return "not known without a database"
-    files = (path for path in keys_dir.glob("*.pem") if path.name != LEDGER_KEY)
-    unknown = sorted(path.name for path in files if path.stem not in known)
-    if not unknown:
-        return None
-    return f"this database knows no key of {' '.join(unknown)}: was it replaced, or is the key another's?"
+    known = {row.kid for row in rows}
+    signing = {row.kid for row in rows if row.keystore == KeystoreName.FILES and row.state in SIGNING}
+    files = sorted(path for path in keys_dir.glob("*.pem") if path.name != LEDGER_KEY)
+    if unknown := [path.name for path in files if path.stem not in known]:
+        return f"this database knows no key of {' '.join(unknown)}: was it replaced, or is the key another's?"
+    if needless := [path.name for path in files if path.stem not in signing]:
+        return f"keys that were moved away or sign no more are still in {' '.join(needless)}: delete them"
+    return None
+
+
+def _keystores_fault(keyring: Keyring, keystores: Keystores) -> str | None:
+    try:
+        return "; ".join(dict.fromkeys(faults(keyring.history(), keystores))) or None
+    except SQLAlchemyError:
+        return "not known without a database"
 
 
 def _refusal_of(why_not: Callable[[], str | None]) -> str | None:

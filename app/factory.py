@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import signal
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -59,7 +59,9 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> Flask:
     app.register_blueprint(api(components))
     app.register_blueprint(health.blueprint(components))
     inner = _UnderIssuerPath(app.wsgi_app, urlsplit(settings.issuer).path)
-    app.wsgi_app = WellKnown(inner, settings.issuer, components.keyring, settings.jwks_max_age)  # type: ignore[method-assign]
+    count = _fetch_counter(settings, components)
+    well_known = WellKnown(inner, settings.issuer, components.keyring, settings.jwks_max_age, count)
+    app.wsgi_app = well_known  # type: ignore[method-assign]
     app.extensions["countersign"] = components
     return app
 
@@ -77,6 +79,7 @@ def from_environment() -> Flask:
         app.extensions["countersign"].keyring.current()
     except (Refusal, SQLAlchemyError) as error:
         _log.error("no signing keys: %s", error if isinstance(error, Refusal) else type(error).__name__)
+    app.extensions["countersign"].follow_keys()
     return app
 
 
@@ -119,6 +122,19 @@ def _is_proxy(settings: Settings, address: str | None) -> bool:
         return any(ip_address(address or "") in network for network in settings.trusted_proxies)
     except ValueError:
         return False
+
+
+def _fetch_counter(settings: Settings, components: Components) -> Callable[[str, "WSGIEnvironment"], None]:
+    """Behind a trusted proxy, the address that it names last (the one it saw itself)."""
+
+    def count(newest: str, environ: "WSGIEnvironment") -> None:
+        address = environ.get("REMOTE_ADDR", "")
+        forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
+        if forwarded and _is_proxy(settings, address):
+            address = forwarded.rpartition(",")[2].strip()
+        components.fetches.note(newest, environ.get("HTTP_USER_AGENT", ""), address)
+
+    return count
 
 
 def _add_headers(app: Flask, settings: Settings) -> None:

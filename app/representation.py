@@ -20,9 +20,14 @@ from app.identity.models import (
 from app.identity.policy import Conjunct, Decision
 from app.ledger.models import AuditRow
 from app.protocol.principals import client_id, service_account_principal, user_principal
+from app.signing.algorithms import Algorithm
+from app.signing.fetches import Fetched
 from app.signing.models import SigningKey
+from app.signing.rotations import Rotations
+from app.tokens.key_impact import KeyImpact
 from app.tokens.models import Audience
 from app.tokens.registrations import Registration
+from app.tokens.verifiers import EXCLUDES, KEEPS
 
 Shape = dict[str, Any]
 
@@ -108,12 +113,15 @@ def delegation(row: Delegation) -> Shape:
 
 
 def audience(row: Audience, projects: list[str], introspect: list[str]) -> Shape:
-    """``introspect``: names of the accounts that may ask about its tokens."""
+    """``introspect``: names of the accounts that may ask about its tokens; ``excludes``: verifiers that do
+    not take its ``alg``.
+    """
     return {
         "id": row.id,
         "uri": row.uri,
         "kind": row.kind,
         "alg": row.algorithm,
+        "excludes": list(EXCLUDES[Algorithm(row.algorithm)]),
         "rendering": row.rendering,
         "projects": projects or None,
         "introspect": introspect,
@@ -125,10 +133,30 @@ def registration(of: Registration) -> Shape:
 
 
 def signing_key(row: SigningKey) -> Shape:
-    moments = ("published_at", "activated_at", "retired_at", "removed_at")
-    return {"kid": row.kid, "alg": row.alg, "state": row.state} | {
-        moment: rfc3339(getattr(row, moment)) for moment in moments
-    }
+    """``reason``: why it was revoked; ``destroyed_at``: since when there is no private half."""
+    moments = ("published_at", "activated_at", "retired_at", "removed_at", "revoked_at", "destroyed_at")
+    named = {"kid": row.kid, "alg": row.alg, "state": row.state, "keystore": row.keystore}
+    return named | {moment: rfc3339(getattr(row, moment)) for moment in moments} | {"reason": row.reason}
+
+
+def rotations(done: Rotations) -> Shape:
+    waiting = [{"alg": alg, "reason": reason} for alg, reason in done.waiting.items()]
+    return {"rotated": [dict(vars(each)) for each in done.rotated], "waiting": waiting}
+
+
+def key_impact(impact: KeyImpact) -> Shape:
+    """What revoking the key breaks; ``verifiers_keep_it``: how long whoever has fetched it believes it."""
+    told = {"until": rfc3339(impact.until), "audiences": list(impact.audiences)}
+    return vars(impact) | told | {"verifiers_keep_it": dict(KEEPS)}
+
+
+def revoked_key(row: SigningKey, active: str | None, impact: Shape) -> Shape:
+    """``active``: the key that signs its algorithm now, if one does; ``impact``: as it was told before."""
+    return {"kid": row.kid, "state": row.state, "reason": row.reason, "active": active, "impact": impact}
+
+
+def fetched(each: Fetched) -> Shape:
+    return vars(each) | {"first_at": rfc3339(each.first_at), "last_at": rfc3339(each.last_at)}
 
 
 def run(row: Run) -> Shape:

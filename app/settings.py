@@ -3,11 +3,13 @@
 Every fault is found before any is reported, so that one start names them all.
 """
 
+import binascii
 import difflib
 import ipaddress
 import os
 import pwd
 import re
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -27,6 +29,8 @@ PREFIX = "COUNTERSIGN_"
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}$)(?:{_LABEL}\.)*(?!(?:[0-9]+|0x[0-9a-f]*)$){_LABEL}", re.IGNORECASE)
 _PUBLISH_LEAD_FLOOR = timedelta(minutes=30)
+_KEY_ENCRYPTION_KEY_BYTES = 32
+_LOGINS = (("transit_token",), ("transit_role_id", "transit_secret_id"), ("transit_role", "transit_jwt"))
 _NETWORK_FILESYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "lustre", "glusterfs", "fuse.sshfs"}
 
 
@@ -106,6 +110,10 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _rsa_key_size(text: str) -> int:
+    return int(_choice("2048", "3072", "4096")(text))
+
+
 def _secret(minimum: int) -> Callable[[str], Secret]:
     def check(text: str) -> Secret:
         if len(text) < minimum:
@@ -113,6 +121,28 @@ def _secret(minimum: int) -> Callable[[str], Secret]:
         return Secret(text)
 
     return check
+
+
+def _key_encryption_key(text: str) -> Secret:
+    try:
+        raw = b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) != _KEY_ENCRYPTION_KEY_BYTES:
+        raise ValueError("is 32 random bytes in base64: openssl rand -base64 32")
+    return Secret(text)
+
+
+def _vault_url(text: str) -> str:
+    """Never repeats it, for it may hold a password; ``flows.target`` is as strict about the rest."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        parts = urlsplit("")
+    safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+    if not (safe and parts.hostname) or "@" in text or parts.query or parts.fragment:
+        raise ValueError("is a URL such as https://vault.example.com:8200; http on loopback alone")
+    return text.rstrip("/")
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -163,7 +193,57 @@ class Settings:
         "",
         "Networks (CIDR, separated by commas) of reverse proxies whose `X-Request-Id` is believed.",
     )
-    keystore: str = _setting(_choice("files"), "files", "Where private signing keys are kept.")
+    keystore: Literal["files", "database", "transit"] = _setting(
+        _choice("files", "database", "transit"),
+        "files",
+        "Where private signing keys are made: `files` under `KEYS_DIR`, the `database`, sealed under "
+        "`KEY_ENCRYPTION_KEY`, or the `transit` engine of a Vault or OpenBao, which signs and never gives "
+        "them away. A key stays where it was made until `countersign keys move`.",
+    )
+    key_encryption_key: Secret | None = _setting(
+        _key_encryption_key,
+        None,
+        "Seals the private keys of the `database` keystore: 32 random bytes in base64 "
+        "(`openssl rand -base64 32`), the same on every node.",
+        secret=True,
+    )
+    key_encryption_key_old: Secret | None = _setting(
+        _key_encryption_key,
+        None,
+        "The key-encryption key that is being replaced, until `countersign keys rewrap` is done.",
+        secret=True,
+    )
+    transit_url: str | None = _setting(
+        _vault_url, None, "Address of the Vault or OpenBao of the `transit` keystore, https or on loopback."
+    )
+    transit_mount: str = _setting(str, "transit", "Mount of its transit engine.")
+    transit_namespace: str | None = _setting(str, None, "Its namespace, where it has some.")
+    transit_ca_file: Path | None = _setting(
+        Path, None, "PEM file of an authority that its certificate is trusted by, beside the system's."
+    )
+    transit_token: Secret | None = _setting(
+        _secret(1),
+        None,
+        "Its token, renewed while that is possible. One of three ways to log in; what a `…_FILE` holds "
+        "is read anew whenever this node logs in.",
+        secret=True,
+    )
+    transit_role_id: str | None = _setting(
+        str, None, "Its AppRole to log in with; needs `TRANSIT_SECRET_ID`."
+    )
+    transit_secret_id: Secret | None = _setting(_secret(1), None, "The AppRole's secret id.", secret=True)
+    transit_role: str | None = _setting(
+        str, None, "Role of its `jwt` or `kubernetes` method to log in with; needs `TRANSIT_JWT`."
+    )
+    transit_jwt: Secret | None = _setting(
+        _secret(1),
+        None,
+        "The JWT to log in with, such as a Kubernetes service account's token (`…_FILE`).",
+        secret=True,
+    )
+    transit_auth_mount: str | None = _setting(
+        str, None, "Mount of the method to log in by; without it `approle` or `jwt`."
+    )
     audiences: Literal["open", "registered"] = _setting(
         _choice("open", "registered"),
         "open",
@@ -188,6 +268,9 @@ class Settings:
     key_rotation_period: timedelta = _setting(
         _bounded("1s", "1000d"), "90d", "How long a signing key signs before it is due to be rotated."
     )
+    rsa_key_size: int = _setting(
+        _rsa_key_size, "2048", "Bits of RSA keys that are made from now on: 2048, 3072 or 4096."
+    )
     jwks_max_age: timedelta = _setting(
         _bounded("0s", "24h"), "15m", "`max-age` of the discovery document and the JWKS."
     )
@@ -205,8 +288,16 @@ class Settings:
         default=False, metadata={"text": "Flask's debug mode, from `FLASK_DEBUG`; refused behind https."}
     )
 
-    secret_files: tuple[Path, ...] = ()
-    """The ``…_FILE`` paths that settings were read from: nobody else may read them."""
+    secret_files: Mapping[str, Path] = field(default_factory=dict)
+    """By setting, the ``…_FILE`` paths that they were read from: nobody else may read them."""
+
+    def read_again(self, name: str) -> Secret:
+        """A secret setting as its file has it now; ``ValueError`` if it cannot be read, or is malformed."""
+        path = self.secret_files.get(name)
+        secret: Secret = (
+            getattr(self, name) if path is None else declared()[name]["parse"](_file_content(str(path)))
+        )
+        return secret
 
     @property
     def production(self) -> bool:
@@ -224,13 +315,18 @@ class Settings:
         faults = list(_unknown(environ))
         values: dict[str, Any] = {
             "debug": environ.get("FLASK_DEBUG", "0").lower() not in {"", "0", "false", "no"},
-            "secret_files": tuple(Path(environ[name]) for name in _file_variables() if name in environ),
+            "secret_files": {
+                name: Path(environ[variable])
+                for name, variable in _file_variables().items()
+                if variable in environ
+            },
         }
         for name, metadata in declared().items():
             try:
                 values[name] = _read(name, metadata, environ)
             except ValueError as error:
                 faults.append(f"{PREFIX}{name.upper()} {error}")
+        faults += _keystore_faults(values)
         faults += _production_faults(values)
         if faults:
             raise SettingsError(faults)
@@ -246,8 +342,11 @@ def declared() -> dict[str, Mapping[str, Any]]:
     }
 
 
-def _file_variables() -> list[str]:
-    return [f"{PREFIX}{name.upper()}_FILE" for name, metadata in declared().items() if metadata["secret"]]
+def _file_variables() -> dict[str, str]:
+    """Of each secret setting."""
+    return {
+        name: f"{PREFIX}{name.upper()}_FILE" for name, metadata in declared().items() if metadata["secret"]
+    }
 
 
 def _read(name: str, metadata: Mapping[str, Any], environ: Mapping[str, str]) -> Any:
@@ -272,7 +371,7 @@ def _file_content(path: str) -> str:
 
 def _unknown(environ: Mapping[str, str]) -> Iterator[str]:
     known = {name.upper() for name in declared()}
-    known |= {variable.removeprefix(PREFIX) for variable in _file_variables()}
+    known |= {variable.removeprefix(PREFIX) for variable in _file_variables().values()}
     for variable in sorted(environ):
         name = variable.removeprefix(PREFIX)
         if variable.startswith(PREFIX) and name not in known:
@@ -298,6 +397,33 @@ def _production_faults(values: Mapping[str, Any]) -> Iterator[str]:
         yield f"{PREFIX}KEY_PUBLISH_LEAD is at least 30m behind an https issuer: verifiers cache the JWKS"
     if "database_url" in values:
         yield from _network_disk_faults(values["database_url"], values["home_dir"])
+
+
+def _keystore_faults(values: Mapping[str, Any]) -> Iterator[str]:
+    """A setting that is at fault itself is absent; one that is not set is ``None``."""
+    keystore = values.get("keystore")
+    if keystore == "database" and values.get("key_encryption_key", ...) is None:
+        yield (
+            f"{PREFIX}KEY_ENCRYPTION_KEY is required by the database keystore: set it, or "
+            f"{PREFIX}KEY_ENCRYPTION_KEY_FILE"
+        )
+    old = values.get("key_encryption_key_old")
+    if old is not None and values.get("key_encryption_key", ...) in {None, old}:
+        yield f"{PREFIX}KEY_ENCRYPTION_KEY_OLD is another key than {PREFIX}KEY_ENCRYPTION_KEY, beside it"
+    url = values.get("transit_url", ...)
+    if keystore == "transit" and url is None:
+        yield f"{PREFIX}TRANSIT_URL is required by the transit keystore"
+    if url is not None and not _one_login(values):
+        yield (
+            f"{PREFIX}TRANSIT_URL needs one way to log in: TRANSIT_TOKEN, or TRANSIT_ROLE_ID and "
+            "TRANSIT_SECRET_ID, or TRANSIT_ROLE and TRANSIT_JWT"
+        )
+
+
+def _one_login(values: Mapping[str, Any]) -> bool:
+    """Whether one of three is complete and no other is begun."""
+    begun = [way for way in _LOGINS if any(values.get(name, ...) is not None for name in way)]
+    return len(begun) == 1 and all(values.get(name, ...) is not None for name in begun[0])
 
 
 def _network_disk_faults(database_url: Secret | None, home_dir: Path) -> Iterator[str]:

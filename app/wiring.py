@@ -4,7 +4,8 @@ import logging
 import os
 import secrets
 from collections.abc import Iterator
-from functools import cached_property
+from datetime import datetime
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,13 @@ from app.identity.facts_cache import FactsCache
 from app.ledger.record import Actor
 from app.secret import Secret
 from app.settings import Settings
+from app.signing.fetches import FetchLog
 from app.signing.keyring import Keyring
-from app.signing.keystore import FileKeystore
+from app.signing.keystores import Keystore, KeystoreError, KeystoreName, Keystores
+from app.signing.keystores.files import FileKeystore
 from app.signing.reader import Reader
 from app.tokens import presented
+from app.tokens.aftermath import last_expiry
 from app.tokens.mint import Mint
 from app.tokens.presented import PresentedToken
 from app.tokens.strangers import Strangers
@@ -30,8 +34,17 @@ if TYPE_CHECKING:
     from app.flows.executors.local import LocalExecutor
     from app.ledger.checkpoints import Checkpoints
     from app.ledger.key import LedgerKey
+    from app.signing.keystores.moving import Mover
+    from app.signing.keystores.transit_login import Login
+    from app.signing.lifecycle import Lifecycle
+    from app.signing.making import Maker
+    from app.signing.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
+_ANYWHERE = ("0.0.0.0/0", "::/0")
+"""The operator names the address of the transit keystore, not somebody's flow."""
+_TRANSIT_SECONDS = 5.0
+"""For one question to it: a web worker waits, and making an RSA key of 4096 bits takes a second or two."""
 
 
 def make_home(settings: Settings) -> None:
@@ -55,7 +68,8 @@ class Components:
         """What a first start needs and any later one leaves alone: the schema, and signing keys."""
         make_home(self.settings)
         self.database.upgrade()
-        self.keyring.ensure_keys(by)
+        self.lifecycle.ensure_keys(by)
+        self.mover.finish()
         self.checkpoints.ensure_key()
 
     @cached_property
@@ -65,8 +79,113 @@ class Components:
 
     @cached_property
     def keyring(self) -> Keyring:
-        keystore = FileKeystore(self.settings.keys_dir, self.keys_passphrase)
-        return Keyring(self.database, keystore, self.clock)
+        return Keyring(self.database, self.keystores, self.clock)
+
+    @cached_property
+    def fetches(self) -> FetchLog:
+        return FetchLog(self.database, self.clock)
+
+    def follow_keys(self) -> None:
+        """For a process that lasts: changes of keys come in, counted fetches go out, in the background."""
+        self.keyring.follow(beside=self.fetches.flush)
+
+    def overdue_before(self) -> datetime:
+        """A key that has been active since before then should have been rotated."""
+        return self.clock() - self.settings.key_rotation_period - self.settings.key_publish_lead
+
+    @cached_property
+    def lifecycle(self) -> "Lifecycle":
+        from app.signing.lifecycle import Lifecycle, Rules
+
+        settings = self.settings
+        rules = Rules(publish_lead=settings.key_publish_lead, rotation_period=settings.key_rotation_period)
+        return Lifecycle(self.database, self._key_maker, self.keyring, self.clock, rules)
+
+    @cached_property
+    def upkeep(self) -> "Upkeep":
+        from app.signing.unanswered import Unanswered
+        from app.signing.upkeep import Upkeep
+
+        return Upkeep(
+            self.database,
+            self._key_maker,
+            self.keyring,
+            self.lifecycle,
+            self.clock,
+            last_expiry,
+            Unanswered(self.database, self.clock),
+        )
+
+    @cached_property
+    def _key_maker(self) -> "Maker":
+        from app.signing.making import Maker
+
+        return Maker(self.database, self.keystores, self.clock, self.settings.rsa_key_size)
+
+    @cached_property
+    def keystores(self) -> Keystores:
+        return Keystores(
+            self.settings.keystore,
+            {
+                KeystoreName.FILES: lambda: FileKeystore(self.settings.keys_dir, self.keys_passphrase),
+                KeystoreName.DATABASE: self._database_keystore,
+                KeystoreName.TRANSIT: self._transit_keystore,
+            },
+        )
+
+    @cached_property
+    def mover(self) -> "Mover":
+        from app.signing.keystores.moving import Mover
+
+        return Mover(self.database, self.keystores, self.clock)
+
+    def _database_keystore(self) -> Keystore:
+        from app.signing.keystores.database import DatabaseKeystore
+        from app.signing.keystores.sealing import KeyEncryptionKey
+
+        key, old = self.settings.key_encryption_key, self.settings.key_encryption_key_old
+        if key is None:
+            raise KeystoreError(
+                "the database keystore needs COUNTERSIGN_KEY_ENCRYPTION_KEY: set it, or …_FILE"
+            )
+        return DatabaseKeystore(
+            self.database, KeyEncryptionKey(key), self.clock, old=KeyEncryptionKey(old) if old else None
+        )
+
+    def _transit_keystore(self) -> Keystore:
+        from app.flows.outbound import Outbound
+        from app.flows.transport import Limits
+        from app.signing.keystores.transit import TransitKeystore
+        from app.signing.keystores.transit_server import TransitServer
+
+        settings = self.settings
+        if settings.transit_url is None:
+            raise KeystoreError(
+                "the transit keystore needs COUNTERSIGN_TRANSIT_URL, and a way to log in there"
+            )
+        ca_file = str(settings.transit_ca_file) if settings.transit_ca_file else None
+        outbound = Outbound(
+            _ANYWHERE, allow_loopback=True, limits=Limits(connect=2, total=_TRANSIT_SECONDS), ca_file=ca_file
+        )
+        server = TransitServer(
+            settings.transit_url,
+            self._transit_login(),
+            outbound.session,
+            namespace=settings.transit_namespace,
+        )
+        return TransitKeystore(server, self.database, self.clock, mount=settings.transit_mount)
+
+    def _transit_login(self) -> "Login":
+        from app.signing.keystores.transit_login import AppRoleLogin, JwtLogin, TokenLogin
+
+        settings = self.settings
+        if settings.transit_role_id is not None:
+            read = partial(settings.read_again, "transit_secret_id")
+            return AppRoleLogin(settings.transit_role_id, read, settings.transit_auth_mount or "approle")
+        if settings.transit_role is not None:
+            read = partial(settings.read_again, "transit_jwt")
+            return JwtLogin(settings.transit_role, read, settings.transit_auth_mount or "jwt")
+        return TokenLogin(partial(settings.read_again, "transit_token"))
 
     @cached_property
     def ledger_key(self) -> "LedgerKey":
@@ -150,7 +269,7 @@ class Components:
     def _private_paths(self) -> Iterator[Path]:
         """What steps must not reach: keys, secrets in files, the database, our environment."""
         yield self.settings.keys_dir
-        yield from self.settings.secret_files
+        yield from self.settings.secret_files.values()
         yield from (path for path in self.settings.home_dir.glob("*") if path.is_file())
         if self.database.is_sqlite:
             yield from (Path(f"{self.database.url.database}{end}") for end in ("", "-wal", "-shm"))

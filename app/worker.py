@@ -9,16 +9,20 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.clock import Clock
 from app.db import Database
+from app.errors import Refusal
 from app.flows import runs
 from app.flows.executors.local import LocalExecutor
 from app.ledger.checkpoints import Checkpoints
 from app.ledger.key import LedgerKeyError
+from app.signing.upkeep import Upkeep
 
 _EVERY_SECONDS = 10.0
 _log = logging.getLogger(__name__)
 
 
-def work(database: Database, clock: Clock, executor: LocalExecutor, checkpoints: Checkpoints) -> None:
+def work(
+    database: Database, clock: Clock, executor: LocalExecutor, checkpoints: Checkpoints, keys: Upkeep
+) -> None:
     """Keeps house until told to stop; a database that does not answer is tried again."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -26,6 +30,7 @@ def work(database: Database, clock: Clock, executor: LocalExecutor, checkpoints:
     while not stop.is_set():
         try:
             keep_house(database, clock, executor)
+            keep_keys(keys)
             _seal(checkpoints.make_if_due)
         except SQLAlchemyError as error:
             _log.warning("housekeeping waits for the database: %s", type(error).__name__)
@@ -40,6 +45,13 @@ def keep_house(database: Database, clock: Clock, executor: LocalExecutor) -> Non
     if ended := runs.fail_abandoned(database, clock()):
         _log.warning("%d runs had lost their process and are ended as failed", ended)
     executor.remove_leftovers()
+
+
+def keep_keys(keys: Upkeep) -> None:
+    try:
+        keys.keep()
+    except (Refusal, OSError) as error:
+        _log.error("signing keys are not kept: %s", error)
 
 
 def _seal(checkpoint: Callable[[], object]) -> None:

@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.support.server",
     "tests.support.sample_flow",
     "tests.support.components",
+    "tests.support.keystores",
 ]
 
 register_profiles()

@@ -5,7 +5,9 @@ import click
 from app import representation as shapes
 from app.cli.console import Commands, installation, json_option, show, show_all
 from app.identity import accounts, projects
+from app.signing.algorithms import ALWAYS, Algorithm
 from app.tokens import audiences, registrations
+from app.tokens.verifiers import EXCLUDES
 
 
 @click.group(cls=Commands)
@@ -19,7 +21,13 @@ def audience() -> None:
 @audience.command("add")
 @click.argument("uri")
 @click.option("--kind", required=True, type=click.Choice([kind.value for kind in audiences.AudienceKind]))
-@click.option("--alg", default="RS256", show_default=True)
+@click.option(
+    "--alg",
+    type=click.Choice([each.value for each in Algorithm]),
+    default=ALWAYS.value,
+    show_default=True,
+    help="What its tokens are signed with, once that key has been public for the publish lead.",
+)
 @click.option("--project", "paths", multiple=True, help="Bind a verifier audience to projects.")
 @click.option(
     "--rendering",
@@ -43,22 +51,29 @@ def add_audience(
 
     Example: countersign audience add https://api.acme.example --kind api --introspect acme-api
     """
-    with installation() as here, here.writing() as session:
-        bound = [projects.find_project(session, path) for path in paths]
-        row = audiences.register(
-            session,
-            here.settings.issuer,
-            uri,
-            audiences.AudienceKind(kind),
-            alg,
-            bound,
-            rendering=audiences.Rendering(rendering),
-            introspectors=[accounts.find_service_account(session, name) for name in names],
-            by=here.actor,
-            now=here.now,
-        )
-        shape = shapes.audience(row, list(paths), sorted(names))
+    algorithm = Algorithm(alg)
+    with installation() as here:
+        here.require_schema()
+        offering = here.components.lifecycle.offering(algorithm, here.actor)
+        with offering as take_into_use, here.writing() as session:
+            bound = [projects.find_project(session, path) for path in paths]
+            row = audiences.register(
+                session,
+                here.settings.issuer,
+                uri,
+                audiences.AudienceKind(kind),
+                algorithm,
+                bound,
+                rendering=audiences.Rendering(rendering),
+                introspectors=[accounts.find_service_account(session, name) for name in names],
+                by=here.actor,
+                now=here.now,
+            )
+            take_into_use(session)
+            shape = shapes.audience(row, list(paths), sorted(names))
     show(shape, f"{uri} is a registered {kind} audience", as_json=as_json)
+    if EXCLUDES[algorithm]:
+        click.echo(f"countersign: no {alg} token is taken by {', '.join(EXCLUDES[algorithm])}", err=True)
 
 
 @audience.command("list")

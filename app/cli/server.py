@@ -63,7 +63,16 @@ def doctor(as_json: bool) -> None:
         parts, settings = here.components, here.settings
         runs_wanted = not settings.production or settings.local_executor_user is not None
         why_no_runs = parts.why_no_local_runs if runs_wanted else lambda: None
-        found = list(checks.all_checks(parts.database, parts.keyring, settings.keys_dir, why_no_runs))
+        found = list(
+            checks.all_checks(
+                parts.database,
+                parts.keyring,
+                parts.keystores,
+                settings.keys_dir,
+                why_no_runs,
+                parts.overdue_before(),
+            )
+        )
         note = None if runs_wanted else parts.why_no_local_runs()
     rows = [{"number": each.number, "check": each.name, "fault": each.fault} for each in found]
     show_all(rows, ("number", "check", "fault"), "", as_json=as_json)
@@ -101,4 +110,4 @@ def worker() -> None:
 
     with installation() as here:
         parts = here.components
-        work(parts.database, parts.clock, parts.executor, parts.checkpoints)
+        work(parts.database, parts.clock, parts.executor, parts.checkpoints, parts.upkeep)

@@ -15,6 +15,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from app import doctor
+from app.endpoints import key_metrics
 from app.wiring import Components
 
 _log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ _SECONDS = Histogram("countersign_http_request_duration_seconds", "Time to answe
 
 def blueprint(components: Components) -> Blueprint:
     health = Blueprint("health", __name__)
+    keys = key_metrics.registry(components)
 
     @health.get("/healthz")
     def healthz() -> Response:
@@ -39,11 +41,16 @@ def blueprint(components: Components) -> Blueprint:
         faults = [check for check in found if check.fault]
         for check in faults:
             _log.warning("%s not ready: %s: %s", g.request_id, check.name, check.fault)
-        return jsonify(ready=not faults, faults=[check.name for check in faults]), 503 if faults else 200
+        named = [check.name for check in faults]
+        found = doctor.warnings(components.keyring, components.overdue_before())
+        warnings = [check.name for check in found if check.fault]
+        return jsonify(ready=not faults, faults=named, warnings=warnings), 503 if faults else 200
 
     @health.get("/metrics")
     def metrics() -> Response:
-        return Response(generate_latest(_registry()), content_type=CONTENT_TYPE_LATEST)
+        return Response(
+            generate_latest(_registry()) + generate_latest(keys), content_type=CONTENT_TYPE_LATEST
+        )
 
     return health
 

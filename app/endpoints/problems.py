@@ -13,7 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
 from app.protocol.oauth_errors import OAuthError
-from app.signing.keystore import KeystoreError
+from app.signing.keystores import KeystoreError
 
 _log = logging.getLogger(__name__)
 RETRY_AFTER = "2"

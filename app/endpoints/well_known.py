@@ -5,7 +5,7 @@ Anonymous, never redirected, never limited, with a strong ``ETag`` (VERIFIERS.md
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -33,10 +33,19 @@ class _Document:
 
 
 class WellKnown:
-    def __init__(self, inner: "WSGIApplication", issuer: str, keyring: Keyring, max_age: timedelta) -> None:
+    def __init__(
+        self,
+        inner: "WSGIApplication",
+        issuer: str,
+        keyring: Keyring,
+        max_age: timedelta,
+        count: Callable[[str, "WSGIEnvironment"], None],
+    ) -> None:
+        """``count`` is told of each fetch of the JWKS, with the ``kid`` of its newest key."""
         self._inner = inner
         self._issuer = issuer
         self._keyring = keyring
+        self._count = count
         self._cache_control = f"public, max-age={int(max_age.total_seconds())}"
         path = urlsplit(issuer).path
         self._metadata_paths = {
@@ -59,6 +68,8 @@ class WellKnown:
             document = self._document(path)
         except (Refusal, SQLAlchemyError) as error:
             return _unavailable(error, start_response)
+        if path in self._jwks_paths and self._seen is not None:
+            self._count(self._seen.newest, environ)
         return self._answer(document, environ, start_response)
 
     def _document(self, path: str) -> _Document:

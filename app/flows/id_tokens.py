@@ -16,7 +16,7 @@ from app.identity.permissions import Role
 from app.protocol.claims import LONGEST_SUBJECT
 from app.protocol.principals import service_account_principal
 from app.tokens.assembly import IdTokenGrant, Parties
-from app.tokens.audiences import Openness, refuse_verifier
+from app.tokens.audiences import Openness, algorithm_for, refuse_verifier
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,7 @@ def plan(
                 life=declaration.ttl or default_life,
                 claims=claims,
                 parties=facts.parties,
+                algorithm=algorithm_for(connection, audience),
             )
         )
     return grants

@@ -1,95 +1,119 @@
-"""The key set and its states: *next*, *active*, *retired*, *removed*, or *revoked*.
+"""The key set as this process sees it: a snapshot in memory, which needs no database once it is there.
 
-A key is published before it signs. This process sees a snapshot: what the mint signs with and what the
-JWKS shows come from memory and need no database.
+What changes in the database, here or on another node, is followed in the background (``follow``); nobody who
+signs or fetches the JWKS waits for it.
 """
 
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import rsa
-from joserfc.jwk import RSAKey
-from sqlalchemy import insert, select
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy import Row, select
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.clock import Clock
 from app.db import Database
-from app.ledger.actions import AuditAction
-from app.ledger.record import Actor, record
-from app.signing.keystore import FileKeystore, KeystoreError
+from app.errors import Refusal
+from app.signing.algorithms import ALWAYS, Algorithm
+from app.signing.keystores import KeystoreError, Keystores
 from app.signing.models import PUBLISHED, KeyState, SigningKey
 from app.signing.signer import Signer
 
-RSA_BITS = 2048
-"""The size that every verifier takes and the fastest of them (SECURITY.md test 9)."""
+_log = logging.getLogger(__name__)
+FOLLOWS_WITHIN_SECONDS = 5
+"""How long after a change another node may still sign with what was active, or show what was published."""
+_EVERY_SECONDS = 2.0
+
+_Row = Row[*tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class ActiveKey:
+    """``fault``: why its private half cannot be had, in words for the operator."""
+
+    kid: str
+    since: datetime
+    signer: Signer | None
+    fault: str | None = None
 
 
 @dataclass(frozen=True)
 class KeySnapshot:
-    """The signing key of this moment, and the public keys that verifiers may meet."""
+    """The signing keys of this moment, and the public keys that verifiers may meet."""
 
-    active: Signer
+    actives: Mapping[str, ActiveKey]
     public_jwks: tuple[dict[str, Any], ...]
+    newest: str
+    """The ``kid`` of the key that was published last."""
+    rows: Sequence[_Row] = field(repr=False)
+    """What it was read from: in one piece with it, for several threads refresh."""
+
+    @property
+    def active(self) -> Signer:
+        return _usable(self.actives[ALWAYS])
+
+    def active_kid(self, algorithm: str) -> str | None:
+        """``None`` for an algorithm that is not in use."""
+        return self.actives[algorithm].kid if algorithm in self.actives else None
+
+    @property
+    def has_fault(self) -> bool:
+        return any(key.fault for key in self.actives.values())
+
+    def signer(self, algorithm: str, now: datetime) -> Signer:
+        """For this algorithm; until its first key has been public for the lead, ``RS256`` stands in."""
+        key = self.actives.get(algorithm)
+        return self.active if key is None or key.since > now else _usable(key)
 
 
-@dataclass(frozen=True)
-class _KeyPair:
-    kid: str
-    private_key: rsa.RSAPrivateKey
-    public_jwk: dict[str, Any]
+def _usable(key: ActiveKey) -> Signer:
+    if key.signer is None:
+        raise KeystoreError(key.fault or "")
+    return key.signer
 
 
 class Keyring:
-    def __init__(self, database: Database, keystore: FileKeystore, clock: Clock) -> None:
+    def __init__(self, database: Database, keystores: Keystores, clock: Clock) -> None:
         self._database = database
-        self._keystore = keystore
+        self._keystores = keystores
         self._clock = clock
         self._snapshot: KeySnapshot | None = None
+        self._follower: int | None = None
+        self._follows = False
+        self._beside: Callable[[], None] = lambda: None
 
     def current(self) -> KeySnapshot:
-        """From memory; read from the database and the keystore the first time."""
+        """From memory; read from the database and the keystore the first time.
+
+        ``KeystoreError`` then, if there is nothing to sign with; ``SQLAlchemyError`` without a database.
+        """
+        if self._follows and self._follower != os.getpid():
+            self._start_following()
         if self._snapshot is None:
-            self._snapshot = self._read()
+            snapshot = self._read()
+            _usable(snapshot.actives[ALWAYS])
+            self._snapshot = snapshot
         return self._snapshot
 
-    def ensure_keys(self, by: Actor) -> None:
-        """Makes the keys of a first start: one active, one next. Two processes at once make one pair."""
-        if self._has_keys() and not self._keystore.unconfirmed():
-            return
-        with self._keystore.making_keys():
-            self._settle_unconfirmed()
-            if not self._has_keys():
-                self._make_first(by)
+    def refresh(self) -> None:
+        """Reads anew. A private half that cannot be had any more stops the signing, not the publishing."""
+        snapshot, seen = self._read(), self._snapshot
+        if seen is None or seen.has_fault or snapshot.rows != seen.rows:
+            self._snapshot = snapshot
 
-    def _settle_unconfirmed(self) -> None:
-        """What an interrupted start has left: kept if its row was committed, thrown away if not."""
-        unconfirmed = self._keystore.unconfirmed()
-        known = {row.kid for row in self.history()} if unconfirmed else set()
-        for kid in unconfirmed:
-            if kid in known:
-                self._keystore.confirm(kid)
-            else:
-                self._keystore.destroy(kid)
+    def follow(self, beside: Callable[[], None] = lambda: None) -> None:
+        """From now on changes are in memory within ``FOLLOWS_WITHIN_SECONDS``, in forks too.
 
-    def _make_first(self, by: Actor) -> None:
-        """Whoever loses to another machine throws its own away; the next start settles a commit in doubt."""
-        pairs = {KeyState.ACTIVE: _generate(), KeyState.NEXT: _generate()}
-        made = False
-        try:
-            for pair in pairs.values():
-                self._keystore.save(pair.kid, pair.private_key)
-            with suppress(IntegrityError), self._database.writing() as session:
-                made = _insert_first(session, pairs, by, self._clock())
-        finally:
-            if not made:
-                for pair in pairs.values():
-                    self._keystore.destroy(pair.kid)
-        for pair in pairs.values() if made else ():
-            self._keystore.confirm(pair.kid)
+        ``beside`` is done as often.
+        """
+        self._follows = True
+        self._beside = beside
+        self._start_following()
 
     def history(self) -> Sequence[SigningKey]:
         """Every key there ever was, the newest publication first."""
@@ -98,47 +122,74 @@ class Keyring:
                 select(SigningKey).order_by(SigningKey.published_at.desc(), SigningKey.state)
             ).all()
 
-    def _has_keys(self) -> bool:
-        with self._database.reading() as session:
-            return session.scalar(select(SigningKey.kid).limit(1)) is not None
+    def _start_following(self) -> None:
+        self._follower = os.getpid()
+        threading.Thread(target=self._follow, name="keyring", daemon=True).start()
+
+    def _follow(self) -> None:
+        """At once: a process that nobody has asked yet must not need the database when it is gone."""
+        reachable = True
+        while True:
+            try:
+                self.refresh()
+                self._beside()
+            except (Refusal, SQLAlchemyError, OSError) as error:
+                if reachable:
+                    _log.warning("the key set is kept as it is: %s", type(error).__name__)
+                reachable = False
+            else:
+                reachable = True
+            time.sleep(_EVERY_SECONDS)
 
     def _read(self) -> KeySnapshot:
-        with self._database.reading() as session:
-            published = select(SigningKey).where(SigningKey.state.in_(PUBLISHED))
-            rows = session.scalars(published.order_by(SigningKey.published_at, SigningKey.kid)).all()
-        active = next((row for row in rows if row.state == KeyState.ACTIVE), None)
-        if active is None:
-            raise KeystoreError("there is no active signing key: run countersign init")
-        private_key = self._keystore.load(active.kid)
-        if RSAKey.import_key(private_key.public_key()).thumbprint() != active.kid:
-            raise KeystoreError(f"the file of the private key {active.kid} holds another key: restore it")
-        signer = Signer(active.kid, private_key)
-        return KeySnapshot(signer, tuple(row.public_jwk for row in rows))
+        """Again if a rotation destroyed what was about to be opened."""
+        rows = self._published()
+        while True:
+            snapshot = self._opened(rows)
+            if not snapshot.has_fault:
+                return snapshot
+            rows = self._published()
+            if rows == snapshot.rows:
+                return snapshot
 
-
-def _insert_first(session: Session, pairs: dict[KeyState, _KeyPair], by: Actor, now: datetime) -> bool:
-    if session.scalar(select(SigningKey.kid).limit(1)) is not None:
-        return False
-    for state, pair in pairs.items():
-        session.execute(
-            insert(SigningKey).values(
-                kid=pair.kid,
-                alg=Signer.alg,
-                state=state,
-                public_jwk=pair.public_jwk,
-                published_at=now,
-                activated_at=now if state is KeyState.ACTIVE else None,
-            )
+    def _published(self) -> Sequence[_Row]:
+        columns = (
+            SigningKey.kid,
+            SigningKey.alg,
+            SigningKey.state,
+            SigningKey.keystore,
+            SigningKey.reference,
+            SigningKey.public_jwk,
+            SigningKey.published_at,
+            SigningKey.activated_at,
         )
-        record(session, by.did(AuditAction.SIGNING_KEY_CREATE, now, kid=pair.kid, detail={"state": state}))
-    return True
+        published = select(*columns).where(SigningKey.state.in_(PUBLISHED))
+        with self._database.reading_connection() as connection:
+            return connection.execute(published.order_by(SigningKey.published_at, SigningKey.kid)).all()
 
+    def _opened(self, rows: Sequence[_Row]) -> KeySnapshot:
+        actives = {row.alg: self._active(row) for row in rows if row.state == KeyState.ACTIVE}
+        if ALWAYS not in actives:
+            raise KeystoreError("there is no active signing key: run countersign init")
+        return KeySnapshot(actives, tuple(row.public_jwk for row in rows), rows[-1].kid, rows)
 
-def _generate() -> _KeyPair:
-    """A fresh pair; ``kid`` is the RFC 7638 thumbprint, the JWK has what every verifier takes and no more."""
-    private_key = rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
-    imported = RSAKey.import_key(private_key.public_key())
-    kid = imported.thumbprint()
-    jwk = imported.as_dict(private=False)
-    public = {"kty": "RSA", "kid": kid, "use": "sig", "alg": Signer.alg, "n": jwk["n"], "e": jwk["e"]}
-    return _KeyPair(kid, private_key, public)
+    def _active(self, row: _Row) -> ActiveKey:
+        """What is open stays open: a key is opened once, and a move needs no restart."""
+        seen = self._snapshot
+        open_now = seen.actives.get(row.alg) if seen else None
+        rows = seen.rows if seen else ()
+        same = next((old for old in rows if (old.kid, old.keystore) == (row.kid, row.keystore)), None)
+        if open_now is None or open_now.kid != row.kid or open_now.signer is None:
+            return self._open(row, None)
+        if same is None:
+            return self._open(row, open_now.signer)
+        return ActiveKey(row.kid, row.activated_at, open_now.signer)
+
+    def _open(self, row: _Row, otherwise: Signer | None) -> ActiveKey:
+        try:
+            store = self._keystores[row.keystore]
+            key = store.signing_key(row.kid, Algorithm(row.alg), row.reference)
+            signer = Signer(row.public_jwk, key, is_remote=store.is_remote)
+        except KeystoreError as error:
+            return ActiveKey(row.kid, row.activated_at, otherwise, None if otherwise else str(error))
+        return ActiveKey(row.kid, row.activated_at, signer)

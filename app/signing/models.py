@@ -1,10 +1,12 @@
-"""The table of signing keys: public halves and states; private halves are in a keystore."""
+"""The tables of signing keys: public halves and states; private halves are in a keystore. And who has
+fetched the JWKS.
+"""
 
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
@@ -29,6 +31,10 @@ def _only_one(state: KeyState) -> Index:
 
 
 class SigningKey(Base):
+    """``activated_at`` may lie ahead: the active key of an algorithm that was just taken into use signs from
+    then on. ``exempt``: of a first start, so that whoever has fetched any key of ours has fetched this one.
+    """
+
     __tablename__ = "signing_keys"
     __table_args__ = (
         _only_one(KeyState.ACTIVE),
@@ -40,7 +46,28 @@ class SigningKey(Base):
     alg: Mapped[str]
     state: Mapped[str]
     public_jwk: Mapped[dict[str, Any]]
+    keystore: Mapped[str] = mapped_column(server_default="files")
+    reference: Mapped[str | None]
+    exempt: Mapped[bool] = mapped_column(server_default=text("false"))
     published_at: Mapped[datetime]
     activated_at: Mapped[datetime | None]
     retired_at: Mapped[datetime | None]
     removed_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    reason: Mapped[str | None]
+    """Why it was revoked."""
+    destroyed_at: Mapped[datetime | None]
+    """Since when there is no private half."""
+
+
+class JwksFetches(Base):
+    """How often somebody fetched the JWKS whose newest key was ``kid``."""
+
+    __tablename__ = "jwks_fetches"
+
+    kid: Mapped[str] = mapped_column(ForeignKey(SigningKey.kid), primary_key=True)
+    agent: Mapped[str] = mapped_column(primary_key=True)
+    network: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int]
+    first_at: Mapped[datetime]
+    last_at: Mapped[datetime]

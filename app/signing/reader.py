@@ -1,21 +1,17 @@
 """Reading our own tokens: a compact JWS that this issuer signed, or nothing.
 
-Parsed by hand and verified by ``cryptography``, for introspection does it at every call. The header says
+Parsed by hand, for introspection does it at every call. The header says
 which of our keys it was and what kind of token it is, and may say nothing else (RFC 8725 §3.1, §3.10).
 """
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
-from cryptography.hazmat.primitives.hashes import SHA256
 
+from app.signing.algorithms import Verify, decoded, verifier
 from app.signing.keyring import Keyring, KeySnapshot
 
 _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)", re.ASCII)
@@ -38,7 +34,7 @@ class Reader:
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
         self._seen: KeySnapshot | None = None
-        self._keys: dict[tuple[str, str], RSAPublicKey] = {}
+        self._keys: dict[tuple[str, str], Verify] = {}
 
     def read(self, token: str) -> SignedToken | None:
         """What a published key of ours has signed, whatever its times say; ``None`` for all else."""
@@ -46,35 +42,21 @@ class Reader:
         if match is None:
             return None
         try:
-            header, payload, signature = (_decoded(part) for part in match.groups())
+            header, payload, signature = (decoded(part) for part in match.groups())
             name = orjson.loads(header)
-            key = self._key(name)
-            if key is None:
+            verify = self._key(name)
+            if verify is None or not verify(signature, token[: match.end(2)].encode()):
                 return None
-            key.verify(signature, token[: match.end(2)].encode(), PKCS1v15(), SHA256())
             return SignedToken(name["typ"], name["kid"], orjson.loads(payload))
-        except (InvalidSignature, ValueError):
+        except ValueError:
             return None
 
-    def _key(self, header: Any) -> RSAPublicKey | None:
+    def _key(self, header: Any) -> Verify | None:
         if not isinstance(header, dict) or header.keys() != _HEADER:
             return None
         snapshot = self._keyring.current()
         if snapshot is not self._seen:
-            self._keys = {(jwk["kid"], jwk["alg"]): _public_key(jwk) for jwk in snapshot.public_jwks}
+            self._keys = {(jwk["kid"], jwk["alg"]): verifier(jwk) for jwk in snapshot.public_jwks}
             self._seen = snapshot
         kid, alg = header["kid"], header["alg"]
         return self._keys.get((kid, alg)) if isinstance(kid, str) and isinstance(alg, str) else None
-
-
-def _public_key(jwk: Mapping[str, str]) -> RSAPublicKey:
-    n, e = (int.from_bytes(_decoded(jwk[name])) for name in ("n", "e"))
-    return RSAPublicNumbers(e, n).public_key()
-
-
-def _decoded(part: str) -> bytes:
-    """RFC 7515 §2; ``ValueError`` for a second way to write the same bytes."""
-    content = urlsafe_b64decode(part + "=" * (-len(part) % 4))
-    if urlsafe_b64encode(content).rstrip(b"=") != part.encode():
-        raise ValueError("not the one way to write it")
-    return content

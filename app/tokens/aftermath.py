@@ -48,7 +48,7 @@ def cut_off(
     node with a faster clock has issued later than that: a slow clock kills no less.
     """
     _wait_for_mints(session, kind, target)
-    groups = _unexpired(session, _COLUMN[kind] == target, now)
+    groups = unexpired(session, _COLUMN[kind] == target, now)
     at = max([now, *(group.newest for group in groups)])
     cut_offs.add(session, kind, target, at=at, reason=reason, actor=actor)
     return Aftermath(
@@ -56,8 +56,13 @@ def cut_off(
         access_tokens=sum(group.alive for group in groups if group.kind == "access"),
         id_tokens=sum(group.alive for group in groups if group.kind == "id"),
         accepted_offline_until=max((group.until for group in groups), default=None),
-        audiences=tuple(sorted({each for group in groups for each in _audiences(group.audience)})),
+        audiences=audiences_of(groups),
     )
+
+
+def last_expiry(session: Session, kid: str) -> datetime | None:
+    """Of what this key has signed; ``None``: it has signed nothing."""
+    return session.scalar(select(func.max(IssuedToken.expires_at)).where(IssuedToken.kid == kid))
 
 
 def token_targets() -> cut_offs.Targets:
@@ -73,7 +78,8 @@ def _wait_for_mints(session: Session, kind: CutOffKind, target: int | str) -> No
         session.execute(select(party).where(party == target).with_for_update())
 
 
-def _unexpired(session: Session, theirs: ColumnElement[bool], now: datetime) -> list[Row[*tuple[Any, ...]]]:
+def unexpired(session: Session, theirs: ColumnElement[bool], now: datetime) -> list[Row[*tuple[Any, ...]]]:
+    """By kind and audience, what has not expired: how many are ``alive``, ``until`` when, the ``newest``."""
     alive = case((cut_offs.hits(_COLUMN, IssuedToken.issued_at), 0), else_=1)
     audience = cast(IssuedToken.audience, String)
     query = (
@@ -90,6 +96,6 @@ def _unexpired(session: Session, theirs: ColumnElement[bool], now: datetime) -> 
     return list(session.execute(query))
 
 
-def _audiences(text: str) -> list[str]:
-    found = json.loads(text)
-    return [found] if isinstance(found, str) else found
+def audiences_of(groups: list[Row[*tuple[Any, ...]]]) -> tuple[str, ...]:
+    found = (json.loads(group.audience) for group in groups)
+    return tuple(sorted({each for one in found for each in ([one] if isinstance(one, str) else one)}))

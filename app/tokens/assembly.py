@@ -1,19 +1,22 @@
 """Assemble and sign: a grant becomes a token, and the commit that must precede its release."""
 
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
 from app.clock import timestamp
-from app.ledger.actions import AuditAction
-from app.ledger.record import Actor
+from app.ledger.actions import AuditAction, Outcome
+from app.ledger.record import Actor, AuditEvent
 from app.protocol.claims import ACCESS_TOKEN_TYPE, ID_TOKEN_TYPE
 from app.protocol.principals import client_id, service_account_principal, user_principal
 from app.protocol.scopes import composite_scope
 from app.secret import Secret
+from app.signing.algorithms import ALWAYS, Algorithm
+from app.signing.keyring import KeySnapshot
+from app.signing.keystores import KeystoreError
 from app.signing.signer import Signer
 from app.tokens.audiences import Rendering
 from app.tokens.commit import Commit, Conditions
@@ -59,7 +62,7 @@ class Parties:
             delegation=self.delegation,
             run=self.run,
             client_secret=self.client_secret,
-            kid=kid,
+            kids=(kid,),
         )
 
 
@@ -73,6 +76,7 @@ class IdTokenGrant:
     life: timedelta
     claims: Mapping[str, Any]
     parties: Parties
+    algorithm: Algorithm = ALWAYS
 
 
 class _Kind(Enum):
@@ -82,12 +86,13 @@ class _Kind(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Assembler:
-    """What every token of this moment has in common."""
+    """What every token of this moment has in common. ``announce`` makes an event durable at once."""
 
     issuer: str
-    signer: Signer
+    keys: KeySnapshot
     by: Actor
     now: datetime
+    announce: Callable[[AuditEvent], None]
 
     def access_token(self, grant: AccessGrant, life: timedelta) -> Signed:
         """RFC 9068, in the rendering that the audience asks for; the other claims are the same in both."""
@@ -120,14 +125,16 @@ class Assembler:
         expires_at = self._expiry(life, parties)
         subject, act = _rendered(grant)
         claims = self._registered(subject, grant.audience, expires_at) | act | claims
-        return self._sign(_Kind.ACCESS, claims, parties, expires_at, {"scope": scope})
+        signer = self.keys.signer(grant.algorithm, self.now)
+        return self._sign(signer, _Kind.ACCESS, claims, parties, expires_at, {"scope": scope})
 
     def id_token(self, grant: IdTokenGrant) -> Signed:
         """For a verifier: one ``aud`` string when one was declared, and never an ``azp``."""
         audience = grant.audience[0] if len(grant.audience) == 1 else list(grant.audience)
         expires_at = self._expiry(grant.life, grant.parties)
         claims = {**grant.claims, **self._registered(grant.subject, audience, expires_at)}
-        return self._sign(_Kind.ID, claims, grant.parties, expires_at, {"name": grant.name})
+        signer = self.keys.signer(grant.algorithm, self.now)
+        return self._sign(signer, _Kind.ID, claims, grant.parties, expires_at, {"name": grant.name})
 
     def _expiry(self, life: timedelta, parties: Parties) -> datetime:
         """No token outlives the delegation it lives from."""
@@ -149,6 +156,7 @@ class Assembler:
 
     def _sign(
         self,
+        signer: Signer,
         kind: _Kind,
         claims: Mapping[str, Any],
         parties: Parties,
@@ -159,7 +167,7 @@ class Assembler:
         row = {
             "jti": claims["jti"],
             "kind": name,
-            "kid": self.signer.kid,
+            "kid": signer.kid,
             "audience": claims["aud"],
             "scope": claims.get("scope"),
             "service_account_id": parties.service_account,
@@ -177,17 +185,34 @@ class Assembler:
             project=parties.project,
             run=parties.run,
             jti=claims["jti"],
-            kid=self.signer.kid,
+            kid=signer.kid,
             detail={"sub": claims["sub"], "aud": claims["aud"], "delegation": parties.delegation, **detail},
         )
         commit = Commit(
             at=self.now,
-            conditions=parties.alive(self.signer.kid),
+            conditions=parties.alive(signer.kid),
             tokens=(row,),
             events=(event,),
             used_client_secret=parties.used_client_secret,
         )
-        return Signed(self.signer.sign(token_type, claims), claims, commit)
+        sign = self._sign_remotely if signer.is_remote else _sign_here
+        return Signed(sign(signer, token_type, claims, event), claims, commit)
+
+    def _sign_remotely(
+        self, signer: Signer, token_type: str, claims: Mapping[str, Any], event: AuditEvent
+    ) -> Secret:
+        """Told before it is asked for: a signature that never came back to us may exist all the same."""
+        self.announce(replace(event, action=AuditAction.SIGNATURE_REQUEST))
+        try:
+            return signer.sign(token_type, claims)
+        except KeystoreError as error:
+            detail = {**event.detail, "error": str(error)}
+            self.announce(replace(event, outcome=Outcome.FAILED, detail=detail))
+            raise
+
+
+def _sign_here(signer: Signer, token_type: str, claims: Mapping[str, Any], _event: AuditEvent) -> Secret:
+    return signer.sign(token_type, claims)
 
 
 def _rendered(grant: AccessGrant) -> tuple[str, dict[str, Any]]:

@@ -17,7 +17,8 @@ from app.ledger.actions import AuditAction
 from app.ledger.record import Actor, record
 from app.protocol.claims import check_audience
 from app.protocol.principals import parse_client_id, service_account_principal
-from app.signing.signer import Signer
+from app.signing import transitions
+from app.signing.algorithms import ALWAYS, Algorithm
 from app.tokens.models import Audience, AudienceIntrospector, AudienceProject
 
 _TAKEN = "uri: this audience is registered already"
@@ -40,6 +41,7 @@ class Rendering(StrEnum):
 class ApiAudience:
     uri: str
     rendering: Rendering
+    algorithm: Algorithm = ALWAYS
 
 
 def api_of(issuer: str) -> str:
@@ -110,6 +112,7 @@ def told(
     return {
         "uri": audience.uri,
         "kind": audience.kind,
+        "alg": audience.algorithm,
         "rendering": audience.rendering,
         "projects": [project.path for project in projects],
         "introspectors": [service_account_principal(account.id) for account in introspectors],
@@ -127,19 +130,39 @@ def find(session: Session, uri: str, *, for_update: bool = False) -> Audience:
 def remove(session: Session, uri: str, *, by: Actor, now: datetime) -> Audience:
     audience = find(session, uri)
     session.delete(audience)
+    session.flush()
+    release(session, audience.algorithm, by, now)
     record(session, by.did(AuditAction.AUDIENCE_REMOVE, now, detail={"uri": uri, "kind": audience.kind}))
     return audience
+
+
+def release(session: Session, algorithm: str, by: Actor, now: datetime) -> None:
+    """After an audience has ceased to ask for it: the JWKS shows only what is in use."""
+    if algorithm == ALWAYS:
+        return
+    transitions.hold(session)  # whoever takes it into use now waits, or is seen here
+    if session.scalar(select(Audience.id).where(Audience.algorithm == algorithm).limit(1)) is None:
+        transitions.withdraw(session, Algorithm(algorithm), by, now)
 
 
 def find_api(connection: Connection, issuer: str, resource: str) -> ApiAudience | None:
     """An api audience in its registered spelling, or ``None`` (RFC 8707 §2)."""
     if canonical(resource) == canonical(api_of(issuer)):
         return ApiAudience(api_of(issuer), Rendering.COMPOSITE)
-    query = select(Audience.uri, Audience.rendering).where(
+    query = select(Audience.uri, Audience.rendering, Audience.algorithm).where(
         Audience.canonical == canonical(resource), Audience.kind == AudienceKind.API.value
     )
     row = connection.execute(query).one_or_none()
-    return row and ApiAudience(row.uri, Rendering(row.rendering))
+    return row and ApiAudience(row.uri, Rendering(row.rendering), Algorithm(row.algorithm))
+
+
+def algorithm_for(connection: Connection | Session, verifiers: Sequence[str]) -> Algorithm:
+    """What all of them have asked for; ``RS256`` if they did not ask for the same."""
+    wanted = {canonical(each) for each in verifiers}
+    query = select(Audience.canonical, Audience.algorithm).where(Audience.canonical.in_(wanted))
+    asked = {row.canonical: row.algorithm for row in connection.execute(query)}
+    found = {asked.get(each, ALWAYS) for each in wanted}
+    return Algorithm(found.pop()) if len(found) == 1 else ALWAYS
 
 
 def refuse_verifier(
@@ -177,8 +200,8 @@ def check_registration(
 ) -> None:
     if reason := check_audience(uri) or _reserved(issuer, uri):
         raise InvalidInput(f"uri: {reason}")
-    if algorithm != Signer.alg:
-        raise InvalidInput(f"alg: this version signs {Signer.alg} alone")
+    if algorithm not in {*Algorithm}:
+        raise InvalidInput(f"alg: is one of {', '.join(Algorithm)}")
     if kind is AudienceKind.API and (projects or not urlsplit(uri).scheme):
         raise InvalidInput("uri: an api audience is an absolute URI and is not bound to projects")
 

@@ -6,7 +6,7 @@ that takes many in one transaction can do so without asking anybody else.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -29,6 +29,7 @@ from app.identity.cut_offs import CutOffKind
 from app.identity.models import ClientSecret, Delegation, Principal
 from app.ledger.record import AuditEvent, record
 from app.prepared import Prepared
+from app.signing.keyring import FOLLOWS_WITHIN_SECONDS
 from app.signing.models import KeyState, SigningKey
 from app.tokens.models import IssuedToken
 
@@ -42,7 +43,7 @@ class Conditions:
     delegation: int | None = None
     run: int | None = None
     client_secret: int | None = None
-    kid: str
+    kids: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +57,10 @@ class Commit:
 
 
 def merged(commits: Sequence[Commit]) -> Commit:
-    """Commits that hang on the same conditions, as one."""
-    first = commits[0]
-    if any(each.conditions != first.conditions for each in commits):
+    """Commits that hang on the same conditions but for their keys, as one."""
+    kids = tuple(dict.fromkeys(kid for each in commits for kid in each.conditions.kids))
+    first = replace(commits[0], conditions=replace(commits[0].conditions, kids=kids))
+    if any(replace(each.conditions, kids=kids) != first.conditions for each in commits):
         raise ValueError("commits with different conditions cannot be merged")
     return replace(
         first,
@@ -67,11 +69,19 @@ def merged(commits: Sequence[Commit]) -> Commit:
     )
 
 
+class KeyOvertaken(Overtaken):
+    """The key alone is not good any more: what is signed anew with the present one may be."""
+
+
 _USER, _ACCOUNT = aliased(Principal), aliased(Principal)
 _ALIVE: Mapping[str, tuple[Any, ColumnElement[bool]]] = {
     "kid": (
         SigningKey,
-        (SigningKey.kid == bindparam("kid")) & SigningKey.state.in_((KeyState.ACTIVE, KeyState.RETIRED)),
+        (SigningKey.kid == bindparam("kid"))
+        & (
+            (SigningKey.state == KeyState.ACTIVE)
+            | ((SigningKey.state == KeyState.RETIRED) & (SigningKey.retired_at > bindparam("still_followed")))
+        ),
     ),
     "user": (_USER, (_USER.id == bindparam("user")) & _USER.disabled_at.is_(None)),
     "service_account": (
@@ -112,15 +122,20 @@ def commit(connection: Connection, proposed: Commit, still: Callable[[], None] =
 
 
 def _check(connection: Connection, conditions: Conditions, at: datetime) -> None:
-    wanted = {name: value for name, value in vars(conditions).items() if value is not None}
-    values = wanted | {"at": at}
+    first, *others = conditions.kids
+    wanted = {name: value for name, value in vars(conditions).items() if name != "kids" and value is not None}
+    wanted["kid"] = first
+    values = wanted | {"at": at, "still_followed": at - timedelta(seconds=FOLLOWS_WITHIN_SECONDS)}
     alive = tuple(name for name in wanted if name in _ALIVE)
     lineage = tuple(name for name in wanted if name in _CUT_OFF_KINDS)
-    all_alive = bool(_all_alive(alive).rows(connection, values))
+    all_alive = bool(_all_alive(alive).rows(connection, values)) and all(
+        _all_alive(("kid",)).rows(connection, values | {"kid": kid}) for kid in others
+    )
     cut_off = bool(lineage) and bool(_cut_off(lineage).rows(connection, values))
     if cut_off or not all_alive:
         dead = [name for name in alive if not _all_alive((name,)).rows(connection, values)]
-        raise Overtaken(f"no longer valid: {', '.join([*dead, *(['cut_off'] if cut_off else [])])}")
+        causes = [*dead, *(["cut_off"] if cut_off else [])] or ["kid"]
+        raise (KeyOvertaken if causes == ["kid"] else Overtaken)(f"no longer valid: {', '.join(causes)}")
 
 
 @cache

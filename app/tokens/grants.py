@@ -16,6 +16,7 @@ from app.identity.permissions import SCOPES
 from app.identity.policy import Conjunct, Question
 from app.protocol.oauth_errors import OAuthError
 from app.protocol.scopes import RequestedScope, ScopeError, composite_scope, named_human, parse_scope
+from app.signing.algorithms import ALWAYS, Algorithm
 from app.tokens.audiences import ApiAudience, Rendering, api_of, find_api
 
 
@@ -55,6 +56,7 @@ class AccessGrant:
     scopes: tuple[str, ...]
     audience: str
     rendering: Rendering
+    algorithm: Algorithm = ALWAYS
     client_secret_id: int | None = None
     note_secret_use: bool = False
     project: str | None = None
@@ -74,12 +76,14 @@ def decide(
     requested = _parse(account, scope)
     audience = _audience(connection, account, requested, issuer, resources)
     if not account.is_composite:
-        return AccessGrant(account, None, requested.names, audience.uri, audience.rendering)
+        return AccessGrant(
+            account, None, requested.names, audience.uri, audience.rendering, audience.algorithm
+        )
     facts = load(connection, user_id=requested.user_id, service_account_id=account.id, now=now)
     found = pair(facts, Question(None, requested.names), now)
     if isinstance(found, Conjunct):
         raise _refused(account, requested, f"{found.name}: {found.reason}")
-    return AccessGrant(account, found, requested.names, audience.uri, audience.rendering)
+    return AccessGrant(account, found, requested.names, audience.uri, audience.rendering, audience.algorithm)
 
 
 def for_run(
@@ -102,6 +106,7 @@ def for_run(
         requested.names,
         audience.uri,
         audience.rendering,
+        audience.algorithm,
         project=project,
         run_id=run_id,
     )

@@ -6,6 +6,7 @@ Authlib's grant, a run and the command line all come through here.
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
@@ -14,15 +15,16 @@ from app.clock import Clock
 from app.db import Database
 from app.errors import Overtaken
 from app.ledger.actions import AuditAction, Outcome
-from app.ledger.record import Actor, record
+from app.ledger.record import Actor, AuditEvent, record
 from app.protocol.oauth_errors import OAuthError
 from app.protocol.principals import parties
 from app.signing.keyring import Keyring
 from app.tokens.assembly import Assembler, IdTokenGrant, Signed
-from app.tokens.commit import commit, merged
+from app.tokens.commit import KeyOvertaken, commit, merged
 from app.tokens.grants import AccessGrant, GrantRefused
 
 Decide = Callable[[Connection, datetime], AccessGrant]
+Assemble = Callable[[Assembler], list[Signed]]
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,10 @@ class Mint:
         now = self.clock()
         try:
             grant = decide(connection, now)
-            signed = self._assembler(by, now).access_token(grant, self.access_token_life)
-            self._commit_access(connection, signed, grant)
+            return self._issue_access(connection, grant, by, now)
         except GrantRefused as refusal:
             self._record_refusal(connection, refusal, by, now)
             raise
-        return signed
 
     def for_run(
         self,
@@ -67,21 +67,21 @@ class Mint:
 
         ``still`` raises ``Overtaken`` in that transaction if what was decided does not hold any more.
         """
-        assembler = self._assembler(by, self.clock())
-        access = assembler.access_token(grant, self.access_token_life)
-        ids = {each.name: assembler.id_token(each) for each in id_grants}
-        together = merged([access.commit, *(signed.commit for signed in ids.values())])
-        with self.database.writing() as session:
-            commit(session.connection(), together, lambda: still(session))
-        return RunTokens(access, ids)
+        named, life = list(id_grants), self.access_token_life
 
-    def _assembler(self, by: Actor, now: datetime) -> Assembler:
-        return Assembler(issuer=self.issuer, signer=self.keyring.current().active, by=by, now=now)
+        def assemble(assembler: Assembler) -> list[Signed]:
+            return [assembler.access_token(grant, life), *map(assembler.id_token, named)]
 
-    def _commit_access(self, connection: Connection, signed: Signed, grant: AccessGrant) -> None:
+        with self.database.connection() as connection, Session(connection) as session:
+            access, *ids = self._issue(connection, by, self.clock(), assemble, lambda: still(session))
+        return RunTokens(access, {each.name: signed for each, signed in zip(named, ids, strict=True)})
+
+    def _issue_access(self, connection: Connection, grant: AccessGrant, by: Actor, now: datetime) -> Signed:
+        life = self.access_token_life
         try:
-            with self.database.writing_on(connection):
-                commit(connection, signed.commit)
+            [signed] = self._issue(
+                connection, by, now, lambda assembler: [assembler.access_token(grant, life)]
+            )
         except Overtaken as overtaken:
             raise GrantRefused(
                 OAuthError.INVALID_SCOPE,
@@ -89,6 +89,44 @@ class Mint:
                 service_account_id=grant.account.id,
                 user_id=grant.composite.user_id if grant.composite else None,
             ) from None
+        return signed
+
+    def _issue(
+        self,
+        connection: Connection,
+        by: Actor,
+        now: datetime,
+        assemble: Assemble,
+        still: Callable[[], None] = lambda: None,
+    ) -> list[Signed]:
+        """Signed, then committed; once more if this process had yet to follow a change of keys."""
+        try:
+            return self._issue_once(connection, by, now, assemble, still)
+        except KeyOvertaken:
+            self.keyring.refresh()
+            return self._issue_once(connection, by, now, assemble, still)
+
+    def _issue_once(
+        self,
+        connection: Connection,
+        by: Actor,
+        now: datetime,
+        assemble: Assemble,
+        still: Callable[[], None],
+    ) -> list[Signed]:
+        signed = assemble(self._assembler(connection, by, now))
+        together = signed[0].commit if len(signed) == 1 else merged([each.commit for each in signed])
+        with self.database.writing_on(connection):
+            commit(connection, together, still)
+        return signed
+
+    def _assembler(self, connection: Connection, by: Actor, now: datetime) -> Assembler:
+        announce, keys = partial(self._announce, connection), self.keyring.current()
+        return Assembler(issuer=self.issuer, keys=keys, by=by, now=now, announce=announce)
+
+    def _announce(self, connection: Connection, event: AuditEvent) -> None:
+        with self.database.writing_on(connection):
+            record(connection, event)
 
     def _record_refusal(
         self, connection: Connection, refusal: GrantRefused, by: Actor, now: datetime
@@ -100,5 +138,4 @@ class Mint:
             **parties(refusal.user_id, refusal.service_account_id),
             detail={"error": refusal.error.code, "cause": refusal.cause},
         )
-        with self.database.writing_on(connection):
-            record(connection, event)
+        self._announce(connection, event)

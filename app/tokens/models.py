@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Base
@@ -49,6 +49,7 @@ class IssuedToken(Base):
     """``kind`` is ``access`` or ``id``; ``issued_at`` is to the microsecond, finer than the claim."""
 
     __tablename__ = "issued_tokens"
+    __table_args__ = (Index(None, "kid", "expires_at"),)
 
     jti: Mapped[str] = mapped_column(primary_key=True)
     kind: Mapped[str]

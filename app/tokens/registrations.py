@@ -59,9 +59,14 @@ def change(
     audiences.check_api_options(kind, rendering, introspectors)
     [before] = _with_bounds(session, [audience])
     paths, names = sorted({each.path for each in projects}), sorted({each.name for each in introspectors})
-    if (audience.rendering, before.projects, before.introspectors) == (rendering, paths, names):
+    as_it_is = (audience.algorithm, audience.rendering, before.projects, before.introspectors)
+    if as_it_is == (algorithm, rendering, paths, names):
         return False
-    audience.rendering = rendering.value
+    released = audience.algorithm
+    audience.algorithm, audience.rendering = algorithm, rendering.value
+    session.flush()
+    if released != algorithm:
+        audiences.release(session, released, by, now)
     for table in (AudienceProject, AudienceIntrospector):
         session.execute(delete(table).where(table.audience_id == audience.id))
     audiences.bind(session, audience, projects, introspectors)

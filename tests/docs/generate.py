@@ -27,9 +27,6 @@ Countersign is configured by environment variables. All that is wrong with them 
 A secret can be given in a file instead: the variable with `_FILE` names it, one line break at its end is
 dropped. Durations are written `90s`, `15m`, `24h`, `30d`, or as a sum such as `1h30m`.
 
-`COUNTERSIGN_KEY_PUBLISH_LEAD` and `COUNTERSIGN_KEY_ROTATION_PERIOD` are checked but change nothing yet:
-there is no key rotation in this version.
-
 | variable | default | meaning |
 |---|---|---|
 """

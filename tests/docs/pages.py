@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.support.tools import ROOT
 
-GUIDES = sorted((ROOT / "docs/guides").glob("*.md"))
+GUIDES = sorted([*(ROOT / "docs/guides").glob("*.md"), *(ROOT / "docs/runbooks").glob("*.md")])
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 _FENCE = re.compile(r"^```(?P<info>[^\n`]+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -58,12 +58,27 @@ def step_of(flow: SampleFlow) -> int:
     """The process that the steps wait for, by its number outside of the run's namespace."""
     until((flow.out / "pid").exists)
     marker = str(flow.out).encode()
-    for process in Path("/proc").iterdir():
-        with suppress(OSError):
-            is_sleep = process.name.isdigit() and b"sleep\x00300" in (process / "cmdline").read_bytes()
-            if is_sleep and marker in (process / "environ").read_bytes():
-                return int(process.name)
-    raise AssertionError("the step is not there")
+    found: list[int] = []
+
+    def is_found() -> bool:
+        """The shell tells its child's number before the child has become `sleep`."""
+        found.extend(pid for pid in numbers_of_processes() if is_step(pid, marker))
+        return bool(found)
+
+    until(is_found)
+    return found[0]
+
+
+def numbers_of_processes() -> list[int]:
+    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+
+
+def is_step(pid: int, marker: bytes) -> bool:
+    process = Path(f"/proc/{pid}")
+    with suppress(OSError):
+        is_sleep = b"sleep\x00300" in (process / "cmdline").read_bytes()
+        return is_sleep and marker in (process / "environ").read_bytes()
+    return False
 
 
 def inspected(flow: SampleFlow) -> dict[str, object]:

@@ -2,7 +2,9 @@
 
 import os
 import secrets
+import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,15 +21,22 @@ class OpenBao:
     root_token: str
     binary: Path
     log: Path
+    process: subprocess.Popen[bytes]
 
 
 @pytest.fixture(scope="session")
 def openbao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenBao]:
     """One for each test process; its tests share it, so they name their mounts and roles apart."""
+    with openbao_server(tmp_path_factory.mktemp("openbao")) as server:
+        yield server
+
+
+@contextmanager
+def openbao_server(home: Path) -> Iterator[OpenBao]:
+    """One of your own, to be stopped or killed."""
     binary = require(openbao_build.find)
-    home = tmp_path_factory.mktemp("openbao")
     port, token = free_port(), secrets.token_hex(16)
-    server = OpenBao(f"http://127.0.0.1:{port}", token, binary, home / "log")
+    address, log = f"http://127.0.0.1:{port}", home / "log"
     command: list[str | Path] = [
         binary,
         "server",
@@ -38,9 +47,9 @@ def openbao(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenBao]:
     ]
     with running(
         command,
-        ready=lambda: answers(f"{server.address}/v1/sys/health"),
-        log=server.log,
+        ready=lambda: answers(f"{address}/v1/sys/health"),
+        log=log,
         env={"HOME": str(home), "PATH": os.defpath},
         cwd=home,
-    ):
-        yield server
+    ) as process:
+        yield OpenBao(address, token, binary, log, process)

@@ -5,8 +5,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.support.family import family, kill_family
 from tests.support.process import running
 from tests.support.require import require
 from tests.support.tools import POSTGRESQL
@@ -22,12 +23,36 @@ USER = "countersign"
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
-class Cluster:
-    """A running server; `socket` is the folder of its socket."""
+Running = AbstractContextManager["subprocess.Popen[bytes]"]
 
-    def __init__(self, socket: Path) -> None:
+
+class Cluster:
+    """A server and its databases; `socket` is the folder of its socket."""
+
+    def __init__(self, socket: Path, running: Callable[["Cluster"], Running], stack: ExitStack) -> None:
         self._socket = socket
         self._numbers = count(1)
+        self._running = running
+        self._stack = stack
+
+    def start(self) -> None:
+        """At first, and after `kill`; returns when it answers."""
+        self._process = self._stack.enter_context(self._running(self))
+
+    def kill(self) -> None:
+        """`kill -9` of the server and all its backends at once."""
+        kill_family(self._process.pid)
+        self._process.wait()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It keeps its sockets and answers nobody, as a machine that hangs."""
+        members = family(self._process.pid)
+        for pid in members:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+        for pid in members:
+            os.kill(pid, signal.SIGCONT)
 
     @contextmanager
     def database(self) -> Iterator[str]:
@@ -56,22 +81,27 @@ class Cluster:
 def cluster(*, durable: bool) -> Iterator[Cluster]:
     """Not `durable`: never waits for the disk, which only a crash of the machine could tell apart."""
     initdb, postgres = require(lambda: (POSTGRESQL.find("initdb"), POSTGRESQL.find("postgres")))
-    with _private_folder() as folder:
+    with _private_folder() as folder, ExitStack() as stack:
         _initialise(initdb, folder)
-        server = Cluster(folder)
         settings = {"listen_addresses": "", "unix_socket_directories": str(folder)}
         if not durable:
             settings |= dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "off")
-        with running(
-            [postgres, "-D", folder / "data", *(f"--{name}={value}" for name, value in settings.items())],
-            ready=server.answers,
-            log=folder / "log",
-            env=ENVIRONMENT,
-            cwd=folder,
-            stop=signal.SIGQUIT,
-            user=_account(),
-        ):
-            yield server
+        command = [postgres, "-D", folder / "data", *(f"--{name}={each}" for name, each in settings.items())]
+        server = Cluster(
+            folder,
+            lambda server: running(
+                command,
+                ready=server.answers,
+                log=folder / "log",
+                env=ENVIRONMENT,
+                cwd=folder,
+                stop=signal.SIGQUIT,
+                user=_account(),
+            ),
+            stack,
+        )
+        server.start()
+        yield server
 
 
 @pytest.fixture(scope="session")

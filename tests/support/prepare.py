@@ -6,7 +6,7 @@ Standard library only. What cannot be had here is said and left to the tests, wh
 import sys
 from collections.abc import Callable
 
-from tests.support import debian, node_modules, openbao_build
+from tests.support import debian, go_program, node_modules, openbao_build
 from tests.support.progress import say
 from tests.support.tools import CURL, GO, NODE, POSTGRESQL, MissingError
 
@@ -14,7 +14,7 @@ from tests.support.tools import CURL, GO, NODE, POSTGRESQL, MissingError
 def main(arguments: list[str]) -> int:
     if arguments == ["openbao"]:
         return _failures(_openbao)
-    _failures(_packages, node_modules.install)
+    _failures(_packages, node_modules.install, go_program.built)
     if openbao_build.on_path() is None:
         _failures(_openbao)
     return 0
@@ -30,7 +30,7 @@ def _openbao() -> None:
     openbao_build.build()
 
 
-def _failures(*steps: Callable[[], None]) -> int:
+def _failures(*steps: Callable[[], object]) -> int:
     """How many of the steps cannot be done here; each says why."""
     failures = 0
     for step in steps:

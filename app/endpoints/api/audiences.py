@@ -18,6 +18,7 @@ from app.endpoints.api.schemas import AccountName, Input, Output, Page, Paging
 from app.errors import InvalidInput, NotFound
 from app.identity.models import Project, ServiceAccount
 from app.representation import Shape
+from app.signing.algorithms import ALWAYS, Algorithm
 from app.tokens import audiences as domain
 from app.tokens import registrations
 from app.tokens.audiences import AudienceKind, Rendering
@@ -39,6 +40,7 @@ class AudienceAnswer(Output):
     uri: str
     kind: str
     alg: str
+    excludes: Annotated[list[str], Field(description="Verifiers that do not take its `alg`.")]
     rendering: str
     projects: Annotated[list[str] | None, Field(description="`null`: any, or it is no verifier.")]
     introspect: list[str]
@@ -46,7 +48,9 @@ class AudienceAnswer(Output):
 
 class AudienceBody(Input):
     kind: Annotated[AudienceKind, Field(examples=["api"])]
-    alg: Annotated[str, Field(examples=["RS256"])] = "RS256"
+    alg: Annotated[
+        Algorithm, Field(description="Signs for it once its key has been public for the publish lead.")
+    ] = ALWAYS
     rendering: Rendering = Rendering.COMPOSITE
     projects: Annotated[
         list[ProjectPath] | None,
@@ -76,9 +80,21 @@ def get_audience(call: Call, uri: Uri) -> Shape:
     return shapes.registration(registrations.registration(call.session, uri))
 
 
-@audiences.operation("PUT", "/audiences/{+uri}", by=By.ADMINISTRATOR, answer=AudienceAnswer)
+@audiences.operation(
+    "PUT", "/audiences/{+uri}", by=By.ADMINISTRATOR, answer=AudienceAnswer, opens="nothing", problems=(409,)
+)
 def put_audience(call: Call, uri: Uri, body: AudienceBody) -> Shape | Created:
     """Register an audience, or change what is registered of it; its kind stays."""
+    parts = call.components
+    offering = parts.lifecycle.offering(body.alg, call.by)
+    with offering as take_into_use, parts.database.writing() as session:
+        call.admit_again(session)
+        answered = _put(call.within(session), uri, body)
+        take_into_use(session)
+    return answered
+
+
+def _put(call: Call, uri: str, body: AudienceBody) -> Shape | Created:
     current = _locked(call, uri)
     if body.kind is AudienceKind.VERIFIER and "projects" not in body.model_fields_set:
         raise InvalidInput("projects: say whose flows may name it, or null for any")

@@ -1,7 +1,7 @@
 """One call of an operation: who calls, in which transaction, under which conditions."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -55,12 +55,15 @@ class Created:
 
 @dataclass
 class Call:
-    """``session`` is the operation's transaction: it commits when the handler returns."""
+    """``session`` is the operation's transaction: it commits when the handler returns. An operation that
+    opens its own calls ``admit_again`` in it.
+    """
 
     components: Components
     caller: Caller
     by: Actor
     now: datetime
+    admit_again: Callable[[Session], Caller]
     _session: Session | None = None
     is_checked: bool = field(default=False, init=False)
 

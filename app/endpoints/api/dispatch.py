@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import orjson
@@ -69,13 +69,13 @@ class Dispatch:
             arguments = _arguments(operation, values)
             with self._transaction(operation) as session:
                 if operation.opens == "writing" and session is not None:
-                    caller = held(self._components, session, caller)
-                    _admit(caller, operation)
+                    caller = self._admit_again(operation, caller, session)
                 call = Call(
                     self._components,
                     caller,
                     caller.actor(g.request_id),
                     self._components.clock(),
+                    partial(self._admit_again, operation, caller),
                     session,
                 )
                 answered = operation.handler(call, **arguments)
@@ -86,6 +86,11 @@ class Dispatch:
             if isinstance(denial, Hidden):
                 raise NotFound from None
             raise Problem(403, "Forbidden", str(denial)) from None
+
+    def _admit_again(self, operation: Operation, caller: Caller, session: Session) -> Caller:
+        found = held(self._components, session, caller)
+        _admit(found, operation)
+        return found
 
     @contextmanager
     def _transaction(self, operation: Operation) -> Iterator[Session | None]:

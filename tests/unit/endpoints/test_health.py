@@ -11,7 +11,7 @@ def test_alive(shared_world):
 
 def test_ready(shared_world):
     answer = shared_world.http.get("/readyz")
-    assert (answer.status_code, answer.get_json()) == (200, {"ready": True, "faults": []})
+    assert (answer.status_code, answer.get_json()) == (200, {"ready": True, "faults": [], "warnings": []})
 
 
 def test_not_ready_without_its_keys(prepared, tmp_path, caplog):
@@ -21,7 +21,7 @@ def test_not_ready_without_its_keys(prepared, tmp_path, caplog):
             file.unlink()
         answer = app.test_client().get("/readyz")
     assert answer.status_code == 503
-    assert answer.get_json() == {"ready": False, "faults": ["signing key"]}
+    assert answer.get_json() == {"ready": False, "faults": ["signing key"], "warnings": []}
     assert "restore it from a backup" in caplog.text
 
 

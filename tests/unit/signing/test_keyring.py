@@ -17,9 +17,8 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from app.doctor import all_checks
 from app.ledger.key import FILE_NAME as LEDGER_KEY
 from app.ledger.models import AuditRow
-from app.secret import Secret
 from app.signing.keyring import Keyring
-from app.signing.keystore import FileKeystore, KeystoreError
+from app.signing.keystores import KeystoreError
 from app.signing.models import SigningKey
 from app.wiring import Components
 from tests.support.components import (
@@ -157,7 +156,7 @@ def test_a_key_that_is_not_saved_is_not_published(components, tmp_path):
     fresh = Components(settings_for(folder), ManualClock())
     fresh.database.upgrade()
     with pytest.raises(OSError, match="keys"):
-        fresh.keyring.ensure_keys(OPERATOR)
+        fresh.lifecycle.ensure_keys(OPERATOR)
     assert rows(fresh) == []
     fresh.database.dispose()
 
@@ -169,14 +168,21 @@ def test_a_start_that_fails_leaves_no_private_key_behind(tmp_path):
     with fresh.database.writing_connection() as connection:
         connection.execute(text("DROP TABLE audit_events"))
     with pytest.raises(OperationalError):
-        fresh.keyring.ensure_keys(OPERATOR)
+        fresh.lifecycle.ensure_keys(OPERATOR)
     assert list((tmp_path / "keys").iterdir()) == []
     fresh.database.dispose()
 
 
 def test_a_private_key_that_no_row_knows_is_named(components, tmp_path):
     def fault():
-        checks = all_checks(components.database, components.keyring, tmp_path / "keys", lambda: None)
+        checks = all_checks(
+            components.database,
+            components.keyring,
+            components.keystores,
+            tmp_path / "keys",
+            lambda: None,
+            NOW,
+        )
         return {check.name: check.fault for check in checks}["unknown keys"]
 
     assert fault() is None
@@ -187,7 +193,7 @@ def test_a_private_key_that_no_row_knows_is_named(components, tmp_path):
 def test_what_a_start_leaves_that_was_killed_before_its_commit_is_thrown_away(components, tmp_path):
     before = files(tmp_path)
     (tmp_path / "keys" / "half-made.pem.new").touch()
-    components.keyring.ensure_keys(OPERATOR)
+    components.lifecycle.ensure_keys(OPERATOR)
     assert files(tmp_path) == before
 
 
@@ -196,7 +202,7 @@ def test_a_start_that_was_killed_right_after_its_commit_has_lost_no_key(componen
     for file in before:
         file.rename(f"{file}.new")
     assert started(tmp_path).current().active.kid == components.keyring.current().active.kid
-    components.keyring.ensure_keys(OPERATOR)
+    components.lifecycle.ensure_keys(OPERATOR)
     assert files(tmp_path) == before
 
 
@@ -228,9 +234,9 @@ class TestThePrivateHalf:
         current = keyring.current()
         shown = "".join(
             repr(each) + str(vars(each))
-            for each in (components, keyring, current, keyring._keystore, current.active)
+            for each in (components, keyring, current, components.keystores.current, current.active)
         )
-        assert PASSPHRASE not in str(vars(keyring)) + repr(keyring._keystore)
+        assert PASSPHRASE not in str(vars(keyring)) + repr(components.keystores.current)
         assert not [each for key in self.private_numbers(prepared) for each in key if each in shown.encode()]
 
     def test_is_not_logged_when_it_is_made(self, tmp_path, caplog):
@@ -250,21 +256,6 @@ class TestThePrivateHalf:
             for number in (numbers.d, numbers.p, numbers.q):
                 raw = number.to_bytes((number.bit_length() + 7) // 8, "big")
                 yield str(number).encode()[:60], raw.hex().encode()[:60], raw[:40]
-
-
-class TestWritingAFile:
-    def test_leaves_no_half_written_one(self, tmp_path, prepared):
-        [file, _] = signing_keys(prepared.keys)
-        keystore = FileKeystore(prepared.keys, Secret(PASSPHRASE))
-        target = FileKeystore(tmp_path / "deep" / "keys", Secret(PASSPHRASE))
-        with target.making_keys():
-            target.save("abc", keystore.load(file.stem))
-            assert target.unconfirmed() == ["abc"]
-            target.confirm("abc")
-        assert [each.name for each in (tmp_path / "deep" / "keys").iterdir()] == ["abc.pem"]
-        target.destroy("abc")
-        target.destroy("abc")
-        assert list((tmp_path / "deep" / "keys").iterdir()) == []
 
 
 def start(folder: str, url: str | None) -> None:

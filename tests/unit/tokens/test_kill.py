@@ -336,11 +336,12 @@ def test_a_kill_waits_for_a_mint_that_is_about_to_commit(world, api):
 
     SQLite has one writer at a time, which waits anyway.
     """
-    with world.components.database.reading_connection() as connection:
-        grant = decided(api, connection, NOW)
     ahead = NOW + timedelta(seconds=30)
     mint_ = world.components.mint
-    signed = mint_._assembler(OPERATOR, ahead).access_token(grant, timedelta(minutes=10))
+    with world.components.database.reading_connection() as connection:
+        grant = decided(api, connection, NOW)
+        assembler = mint_._assembler(connection, OPERATOR, ahead)
+        signed = assembler.access_token(grant, timedelta(minutes=10))
     killed: list[Killed] = []
     with world.components.database.writing_connection() as connection:
         commit(connection, signed.commit)

@@ -1,21 +1,23 @@
 """Nothing is issued that is not told of, and nothing that is overtaken before it is committed."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import text
 
 from app.errors import Overtaken
 from app.identity import accounts, credentials, delegations
 from app.ledger.record import Actor
 from app.protocol.oauth_errors import OAuthError
 from app.protocol.principals import service_account_principal
-from app.signing.models import KeyState, SigningKey
+from app.signing.algorithms import Algorithm
 from app.tokens.assembly import IdTokenGrant, Parties
 from app.tokens.grants import Account, GrantRefused, decide
 from app.tokens.mint import RunTokens
-from tests.support.components import ISSUER, NOW, claims_of, on_every_database, parts
+from app.wiring import Components
+from tests.support.components import ISSUER, NOW, OPERATOR, claims_of, on_every_database, parts
 
 REFUSE_AUDIT = {
     "sqlite": """CREATE TRIGGER refuse BEFORE INSERT ON audit_events
@@ -73,12 +75,6 @@ def revoke_secret(world):
     world.change(credentials.revoke_client_secret, duo, world.secret_id)
 
 
-def revoke_key(world):
-    with world.components.database.writing_connection() as connection:
-        active = SigningKey.state == KeyState.ACTIVE
-        connection.execute(update(SigningKey).where(active).values(state=KeyState.REVOKED))
-
-
 @pytest.mark.parametrize(
     ("overtake", "dead"),
     [
@@ -86,7 +82,6 @@ def revoke_key(world):
         (disable_duo, "service_account"),
         (revoke_delegation, "delegation"),
         (revoke_secret, "client_secret"),
-        (revoke_key, "kid"),
     ],
 )
 @on_every_database
@@ -108,18 +103,42 @@ def test_what_overtakes_a_decision_before_its_commit_wins(world, overtake, dead)
     assert (event.user, event.service_account) == (f"user:{world.alice}", f"service_account:{world.duo}")
 
 
-def test_a_key_that_was_retired_meanwhile_still_signs_this_one(world):
+@contextmanager
+def elsewhere(world):
+    """Another node of the same installation: its keys."""
+    node = Components(world.components.settings, world.clock)
+    yield node.lifecycle
+    node.database.dispose()
+
+
+@on_every_database
+@pytest.mark.parametrize(("lag", "by_the_old"), [(4, True), (6, False)])
+def test_a_key_that_another_node_has_retired_signs_for_five_seconds_more(world, lag, by_the_old):
     """It stays published until the last token it signed has died."""
+    old = world.components.keyring.current().active.kid
+    with elsewhere(world) as keys:
+        new = keys.rotate(Algorithm.RS256, OPERATOR)
+    world.clock.advance(seconds=lag)
+    world.components.mint.access_token(decided(world), actor(world))
+    [token] = world.tokens()
+    assert token.kid == (old if by_the_old else new)
 
-    def decide_then_rotated(connection, now):
-        with world.components.database.writing_connection() as writing:
-            active = SigningKey.state == KeyState.ACTIVE
-            writing.execute(update(SigningKey).where(active).values(state=KeyState.RETIRED))
-        return decided(world)(connection, now)
 
-    world.components.keyring.current()
-    world.components.mint.access_token(decide_then_rotated, actor(world))
-    assert len(world.tokens()) == 1
+@on_every_database
+def test_what_is_signed_with_a_key_that_another_node_has_revoked_is_signed_anew(world):
+    old = world.components.keyring.current().active.kid
+
+    def decide_then_overtaken(connection, now):
+        grant = decided(world)(connection, now)
+        with elsewhere(world) as keys:
+            keys.revoke(old, "found in a repository", OPERATOR)
+        return grant
+
+    signed = world.components.mint.access_token(decide_then_overtaken, actor(world))
+    [token] = world.tokens()
+    assert token.kid == parts(signed.token.reveal())[0]["kid"] != old
+    [event] = world.events("tokens:access_token:issue")
+    assert (event.outcome, event.kid) == ("success", token.kid)
 
 
 def test_the_operator_issues_by_the_same_rules_in_their_own_name(world):

@@ -137,3 +137,29 @@ def test_audiences_are_listed_page_by_page(api):
     second = api("administrator", "GET", f"/audiences?limit=2&cursor={first['next_cursor']}").get_json()
     assert [row["uri"] for row in first["items"] + second["items"]] == sorted(uris)
     assert second["next_cursor"] is None
+
+
+def algorithms(api):
+    """In the key set."""
+    return sorted(jwk["alg"] for jwk in api.world.components.keyring.current().public_jwks)
+
+
+def test_an_algorithm_is_in_the_key_set_while_an_audience_asks_for_it(api):
+    made = api("administrator", "PUT", at(URI), BODY | {"alg": "ES256"}).get_json()
+    assert (made["alg"], made["excludes"]) == ("ES256", ["Microsoft Entra"])
+    assert algorithms(api) == ["ES256", "ES256", "RS256", "RS256"]
+    changed = api("administrator", "PUT", at(URI), BODY | {"alg": "EdDSA"})
+    assert (changed.status_code, changed.get_json()["alg"]) == (200, "EdDSA")
+    assert api.world.events("tokens:audience:change")[0].detail["alg"] == "EdDSA"
+    api.world.components.keyring.refresh()
+    assert algorithms(api) == ["EdDSA", "EdDSA", "RS256", "RS256"]
+    assert api("administrator", "DELETE", at(URI)).status_code == 204
+    api.world.components.keyring.refresh()
+    assert algorithms(api) == ["RS256", "RS256"]
+
+
+def test_what_is_refused_takes_no_algorithm_into_use(api):
+    problem(api("administrator", "PUT", at(URI), BODY | {"alg": "ES256", "introspect": ["duo"]}), 422)
+    problem(api("administrator", "PUT", at(URI), BODY | {"alg": "ES256"}, If_Match='"other"'), 412)
+    assert algorithms(api) == ["RS256", "RS256"]
+    assert {file.suffix for file in api.world.components.settings.keys_dir.iterdir()} == {".pem"}

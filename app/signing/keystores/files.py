@@ -1,0 +1,113 @@
+"""Private keys as encrypted PKCS#8 files: ``<kid>.pem``, readable by their owner alone.
+
+A file and a database row cannot be committed together. So a key is saved as ``<kid>.pem.new``, its row is
+committed, and only then it gets its name: what a crash leaves in between is told from a key that is in use.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from app.clock import system_clock
+from app.durable import sync_directory, write_durably
+from app.secret import Secret
+from app.signing.algorithms import RSA_BITS, Algorithm, LocalSigner, PrivateKey, RawSigner, generate
+from app.signing.keystores.base import IN_THE_MAKING, KeystoreError, KeystoreName, NewKey
+from app.signing.keystores.local import check_is, new_key
+
+
+class FileKeystore:
+    name = KeystoreName.FILES
+    is_remote = False
+
+    def __init__(self, directory: Path, passphrase: Secret) -> None:
+        self._directory = directory
+        self._passphrase = passphrase.reveal().encode()
+
+    @contextmanager
+    def making_keys(self) -> Iterator[None]:
+        """One process of this machine at a time; a crash lets the next one in."""
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._sweep()
+            yield
+        finally:
+            os.close(descriptor)
+
+    def generate(self, alg: Algorithm, rsa_bits: int = RSA_BITS) -> NewKey:
+        return self.adopt(generate(alg, rsa_bits), alg)
+
+    def adopt(self, key: PrivateKey, alg: Algorithm) -> NewKey:
+        """Durable when it returns: a crash leaves the whole file or none."""
+        made = new_key(key, alg)
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(self._passphrase))
+        write_durably(self._unconfirmed_path(made.kid), pem)
+        return made
+
+    def confirm(self, kid: str) -> None:
+        """The row of a saved key is committed. Again, or from two processes: the same."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            self._unconfirmed_path(kid).rename(self._path(kid))
+            sync_directory(self._directory)
+
+    def unconfirmed(self) -> list[str]:
+        """The ids of keys saved and not confirmed: one is being made right now, or its maker has died."""
+        return [path.name.removesuffix(".pem.new") for path in self._directory.glob("*.pem.new")]
+
+    def destroy(self, kid: str, reference: str | None = None) -> None:  # noqa: ARG002 - the Keystore's
+        for path in (self._path(kid), self._unconfirmed_path(kid)):
+            with suppress(FileNotFoundError, NotADirectoryError):
+                path.unlink()
+                sync_directory(self._directory)
+
+    def has(self, kid: str) -> bool:
+        return self._path(kid).exists() or self._unconfirmed_path(kid).exists()
+
+    def signing_key(self, kid: str, alg: Algorithm, reference: str | None = None) -> RawSigner:  # noqa: ARG002 - the Keystore's
+        return LocalSigner(self.private_key(kid, alg), alg)
+
+    def private_key(self, kid: str, alg: Algorithm) -> PrivateKey:
+        self.confirm(kid)  # whoever asks has seen its row
+        where = f"the private key {kid} in {self._directory}"
+        try:
+            key = load_pem_private_key(self._path(kid).read_bytes(), self._passphrase)
+        except FileNotFoundError:
+            raise KeystoreError(
+                f"the private key {kid} is not in {self._directory}: restore it from a backup, or copy it "
+                "from the machine that made it; machines that share a database share their keys with "
+                "COUNTERSIGN_KEYSTORE=database or transit (countersign keys move)"
+            ) from None
+        except OSError as error:
+            raise KeystoreError(f"{where} cannot be read: {error.strerror}") from None
+        except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it is not encrypted at all
+            raise KeystoreError(
+                f"{where} cannot be opened: COUNTERSIGN_KEYS_PASSPHRASE is not the one it was encrypted "
+                "with, or the file is damaged"
+            ) from None
+        return check_is(key, kid, alg, f"the file of the private key {kid} in {self._directory}")
+
+    def _sweep(self) -> None:
+        """What was killed while it wrote (``durable``). The ledger's key is written here without the lock."""
+        long_ago = (system_clock() - IN_THE_MAKING).timestamp()  # the file system's own time
+        for path in self._directory.glob(".new-*"):
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < long_ago:
+                    path.unlink()
+
+    def _unconfirmed_path(self, kid: str) -> Path:
+        return self._directory / f"{kid}.pem.new"
+
+    def _path(self, kid: str) -> Path:
+        return self._directory / f"{kid}.pem"

@@ -1,0 +1,38 @@
+"""What is known of verifiers out there: which algorithms they do not take, how long they keep a key.
+
+From their sources and documentation; the guide to signing keys says the same.
+"""
+
+from collections.abc import Mapping
+
+from app.signing.algorithms import Algorithm
+
+EXCLUDES: Mapping[Algorithm, tuple[str, ...]] = {
+    Algorithm.RS256: (),
+    Algorithm.PS256: ("AWS", "Google Cloud", "Microsoft Entra"),
+    Algorithm.ES256: ("Microsoft Entra",),
+    Algorithm.ES384: ("Google Cloud", "Microsoft Entra"),
+    Algorithm.EDDSA: (
+        "AWS",
+        "Google Cloud",
+        "Microsoft Entra",
+        "Kubernetes",
+        "Spring Security",
+        "Nimbus",
+        "MinIO (drops the whole key set)",
+    ),
+}
+"""Who does not take tokens that are signed so."""
+
+KEEPS: Mapping[str, str] = {
+    "whoever keeps to max-age": "COUNTERSIGN_JWKS_MAX_AGE",
+    "Vault, OpenBao": "for ever, in memory: write auth/jwt/config again, or restart it",
+    "Kubernetes": "for ever, in memory: restart the API server",
+    "MinIO": "until it is restarted",
+    "AWS, Google Cloud, Microsoft Entra": "hours, undocumented: remove the provider or its trust",
+    "Apache mod_auth_openidc": "1 hour",
+    "Istio": "20 minutes",
+    "npm jose": "10 minutes",
+    "Envoy, Spring Security, Nimbus": "5 minutes",
+}
+"""For how long a revoked key is still believed by whoever has fetched it, and what shortens that."""
