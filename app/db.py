@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -104,8 +104,11 @@ class Database:
             event.listen(self.engine, "connect", partial(_sqlite_on_connect, patience.lock))
             event.listen(self.engine, "begin", _sqlite_on_begin)
         else:
+            from app import db_deadline  # psycopg, which nobody on SQLite needs
+
             options |= {"pool_pre_ping": True, "pool_timeout": patience.connect}
             self.engine = create_engine(_with_timeouts(self.url, patience), **options)
+            db_deadline.keep(self.engine)
         self._writing = self.engine.execution_options(writing=True)
         one_snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         self._reading = self.engine.execution_options(**one_snapshot)
@@ -153,10 +156,8 @@ class Database:
 
     def upgrade(self, revision: str = "head") -> None:
         """Migrates, in one transaction, one node at a time, for as long as it takes."""
-        with self.writing_connection() as connection:
+        with self.writing_connection() as connection, self._without_limits(connection):
             if not self.is_sqlite:
-                connection.execute(text("SET LOCAL lock_timeout = 0"))
-                connection.execute(text("SET LOCAL statement_timeout = 0"))
                 connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
             _alembic("upgrade", connection, revision)
 
@@ -175,6 +176,13 @@ class Database:
 
     def dispose(self) -> None:
         self.engine.dispose()
+
+    def _without_limits(self, connection: Connection) -> AbstractContextManager[None]:
+        if self.is_sqlite:
+            return nullcontext()
+        from app import db_deadline
+
+        return db_deadline.lifted(connection)
 
 
 @cache

@@ -272,7 +272,9 @@ class Settings:
         _rsa_key_size, "2048", "Bits of RSA keys that are made from now on: 2048, 3072 or 4096."
     )
     jwks_max_age: timedelta = _setting(
-        _bounded("0s", "24h"), "15m", "`max-age` of the discovery document and the JWKS."
+        _bounded("0s", "24h"),
+        "15m",
+        "`max-age` of the discovery document and the JWKS; behind https less than `KEY_PUBLISH_LEAD`.",
     )
     access_token_ttl: timedelta = _setting(_bounded("1m", "1h"), "10m", "Life of an access token.")
     id_token_ttl: timedelta = _setting(
@@ -303,6 +305,11 @@ class Settings:
     def production(self) -> bool:
         """Whether this is no trial: an https issuer, wherever it is."""
         return _is_production(self.issuer)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is refused behind an https issuer and may be in a trial."""
+        return () if self.production else tuple(_publish_lead_faults(vars(self)))
 
     @property
     def on_loopback(self) -> bool:
@@ -393,10 +400,21 @@ def _production_faults(values: Mapping[str, Any]) -> Iterator[str]:
             yield f"{variable} is required behind an https issuer: set it, or {variable}_FILE"
     if values["debug"]:
         yield "FLASK_DEBUG must be off behind an https issuer"
-    if values.get("key_publish_lead", _PUBLISH_LEAD_FLOOR) < _PUBLISH_LEAD_FLOOR:
-        yield f"{PREFIX}KEY_PUBLISH_LEAD is at least 30m behind an https issuer: verifiers cache the JWKS"
+    yield from _publish_lead_faults(values)
     if "database_url" in values:
         yield from _network_disk_faults(values["database_url"], values["home_dir"])
+
+
+def _publish_lead_faults(values: Mapping[str, Any]) -> Iterator[str]:
+    """By what a verifier could meet a key that it has not fetched."""
+    lead, max_age = values.get("key_publish_lead"), values.get("jwks_max_age")
+    if lead is not None and lead < _PUBLISH_LEAD_FLOOR:
+        yield f"{PREFIX}KEY_PUBLISH_LEAD is at least 30m behind an https issuer: verifiers cache the JWKS"
+    if lead is not None and max_age is not None and max_age >= lead:
+        yield (
+            f"{PREFIX}JWKS_MAX_AGE is less than {PREFIX}KEY_PUBLISH_LEAD, or a key signs before whoever "
+            "keeps the JWKS for so long has fetched it: lower the one or raise the other"
+        )
 
 
 def _keystore_faults(values: Mapping[str, Any]) -> Iterator[str]:

@@ -26,7 +26,8 @@ EXCLUDES: Mapping[Algorithm, tuple[str, ...]] = {
 
 KEEPS: Mapping[str, str] = {
     "whoever keeps to max-age": "COUNTERSIGN_JWKS_MAX_AGE",
-    "Vault, OpenBao": "for ever, in memory: write auth/jwt/config again, or restart it",
+    "Vault, OpenBao": "for ever, in memory: write auth/jwt/config again, or show it an unknown kid",
+    "Go programs with go-oidc": "for ever, in memory: show them an unknown kid, or restart them",
     "Kubernetes": "for ever, in memory: restart the API server",
     "MinIO": "until it is restarted",
     "AWS, Google Cloud, Microsoft Entra": "hours, undocumented: remove the provider or its trust",
@@ -35,4 +36,8 @@ KEEPS: Mapping[str, str] = {
     "npm jose": "10 minutes",
     "Envoy, Spring Security, Nimbus": "5 minutes",
 }
-"""For how long a revoked key is still believed by whoever has fetched it, and what shortens that."""
+"""For how long a revoked key is still believed by whoever has fetched it, and what shortens that.
+
+An unknown kid is that of a token after ``countersign keys rotate --now``: what signs after a revocation was
+published beside the revoked key, and is known.
+"""
