@@ -27,6 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import JSON
 
+from app.forks import renewed_in_children
 from app.prepared import driver_cursor
 
 _MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -112,6 +113,7 @@ class Database:
         self._writing = self.engine.execution_options(writing=True)
         one_snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         self._reading = self.engine.execution_options(**one_snapshot)
+        renewed_in_children(self, lambda database: database.engine.dispose(close=False))
 
     @contextmanager
     def reading(self) -> Iterator[Session]:

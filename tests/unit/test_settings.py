@@ -214,7 +214,7 @@ class TestAnHttpsIssuer:
 
     @pytest.mark.parametrize(
         ("lead", "max_age", "refused"),
-        [("2h", "1h59m59s", False), ("2h", "2h", True), ("2h", "3h", True), ("30m", "15m", False)],
+        [("2h", "1h58m55s", False), ("2h", "1h58m56s", True), ("2h", "3h", True), ("30m", "15m", False)],
     )
     def test_publishes_a_key_for_longer_than_the_jwks_is_kept(self, lead, max_age, refused):
         given = {"KEY_PUBLISH_LEAD": lead, "JWKS_MAX_AGE": max_age}
@@ -222,8 +222,16 @@ class TestAnHttpsIssuer:
             assert read(**PRODUCTION, **given).doubts == ()
             return
         [fault] = faults(**PRODUCTION, **given)
-        assert fault.startswith("COUNTERSIGN_JWKS_MAX_AGE is less than COUNTERSIGN_KEY_PUBLISH_LEAD")
+        assert fault.startswith(
+            "COUNTERSIGN_JWKS_MAX_AGE is at least 65s less than COUNTERSIGN_KEY_PUBLISH_LEAD"
+        )
         assert fault.endswith("lower the one or raise the other")
+
+    def test_rotates_no_faster_than_retired_keys_leave(self):
+        assert read(**PRODUCTION, KEY_ROTATION_PERIOD="4d").doubts == ()
+        [fault] = faults(**PRODUCTION, KEY_ROTATION_PERIOD="95h")
+        assert fault.startswith("COUNTERSIGN_KEY_ROTATION_PERIOD is at least 4d")
+        assert read(KEY_ROTATION_PERIOD="14s").doubts == (fault,)
 
     def test_names_a_short_lead_and_a_long_age_together(self):
         found = faults(**PRODUCTION, KEY_PUBLISH_LEAD="10m")
