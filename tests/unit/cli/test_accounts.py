@@ -61,7 +61,8 @@ def test_a_key_shows_its_state_and_no_secret(command):
     rows = data(command, "keys list")
     assert {row["state"] for row in rows} == {"active", "next"}
     moments = ("published_at", "activated_at", "retired_at", "removed_at", "revoked_at", "destroyed_at")
-    assert rows[0].keys() == {"kid", "alg", "state", "keystore", "reason", *moments}
+    to_come = ("signs_from", "leaves_jwks_by")
+    assert rows[0].keys() == {"kid", "alg", "state", "keystore", "reason", *moments, *to_come}
 
 
 def test_a_delegation_lasts_thirty_days_unless_told_otherwise(command):
