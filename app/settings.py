@@ -278,6 +278,9 @@ class Settings:
     id_token_ttl: timedelta = _setting(
         _bounded("1m", "1h"), "10m", "Life of an ID token whose declaration names none."
     )
+    log_retention: timedelta = _setting(
+        _bounded("1h", "3650d"), "90d", "How long a run's log is kept after its end; the run itself stays."
+    )
     web_workers: int | None = _setting(
         _count, None, "Web worker processes; without it one per core on PostgreSQL, one on SQLite."
     )

@@ -4,13 +4,14 @@ import logging
 import signal
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.clock import Clock
 from app.db import Database
 from app.errors import Refusal
-from app.flows import runs
+from app.flows import log, runs
 from app.flows.executors.local import LocalExecutor
 from app.ledger.checkpoints import Checkpoints
 from app.ledger.key import LedgerKeyError
@@ -21,7 +22,12 @@ _log = logging.getLogger(__name__)
 
 
 def work(
-    database: Database, clock: Clock, executor: LocalExecutor, checkpoints: Checkpoints, keys: Upkeep
+    database: Database,
+    clock: Clock,
+    executor: LocalExecutor,
+    checkpoints: Checkpoints,
+    keys: Upkeep,
+    log_retention: timedelta,
 ) -> None:
     """Keeps house until told to stop; a database that does not answer is tried again."""
     stop = threading.Event()
@@ -29,7 +35,7 @@ def work(
         signal.signal(number, lambda *_: stop.set())
     while not stop.is_set():
         try:
-            keep_house(database, clock, executor)
+            keep_house(database, clock, executor, log_retention)
             keep_keys(keys)
             _seal(checkpoints.make_if_due)
         except SQLAlchemyError as error:
@@ -41,10 +47,13 @@ def work(
         _log.warning("no last checkpoint of the ledger: %s", type(error).__name__)
 
 
-def keep_house(database: Database, clock: Clock, executor: LocalExecutor) -> None:
+def keep_house(database: Database, clock: Clock, executor: LocalExecutor, log_retention: timedelta) -> None:
     if ended := runs.fail_abandoned(database, clock()):
         _log.warning("%d runs had lost their process and are ended as failed", ended)
     executor.remove_leftovers()
+    now = clock()
+    if removed := log.remove_old(database, now - log_retention, now):
+        _log.info("the logs of %d runs were removed: they ended more than %s ago", removed, log_retention)
 
 
 def keep_keys(keys: Upkeep) -> None:

@@ -23,6 +23,7 @@ from app.cli.console import (
     show,
     show_all,
 )
+from app.cli.plain import Plain
 from app.cli.projects import parse_assignments
 from app.flows import configuration, log, runs
 from app.flows.models import RunState
@@ -147,46 +148,65 @@ def show_run(run_id: int, as_json: bool) -> None:
 @run.command("log")
 @click.argument("run_id", metavar="ID", type=_RUN)
 @click.option("--follow", is_flag=True, help="Until the run ends.")
+@click.option("--offset", type=click.IntRange(0), default=0, metavar="BYTES", help="Where to begin.")
+@click.option("--search", metavar="TEXT", help="Only lines with TEXT in them, each after its offset.")
+@click.option("--raw", is_flag=True, help="As it is stored: with what can steer a terminal.")
 @json_option
-def show_log(run_id: int, follow: bool, as_json: bool) -> None:
+def show_log(run_id: int, follow: bool, offset: int, search: str | None, raw: bool, as_json: bool) -> None:
     """Print a run's masked log.
 
     Example: countersign run log 3 --follow
     """
-    collected = bytearray()
+    if search is not None and (follow or raw):
+        raise click.UsageError("--search goes with neither --follow nor --raw")
+    with installation() as here:
+        if search is not None:
+            _show_found(here, run_id, search, offset, as_json=as_json)
+        elif as_json:
+            _show_collected(here, run_id, offset, follow=follow)
+        else:
+            plain = bytes if raw else Plain()
+            for chunk in _log_of(here, run_id, offset, follow=follow):
+                sys.stdout.buffer.write(plain(chunk))
+                sys.stdout.flush()
 
-    def tell() -> None:
-        if as_json:
+
+def _show_collected(here: Installation, run_id: int, offset: int, *, follow: bool) -> None:
+    """Also what there was until following was interrupted."""
+    collected = bytearray()
+    try:
+        for chunk in _log_of(here, run_id, offset, follow=follow):
+            collected += chunk
+    finally:
+        if sys.exc_info()[0] in {None, KeyboardInterrupt}:
             show({"id": run_id, "log": collected.decode(errors="replace")}, "", as_json=True)
 
-    try:
-        with installation() as here:
-            for chunk in _log_of(here, run_id, follow=follow):
-                if as_json:
-                    collected += chunk
-                else:
-                    sys.stdout.buffer.write(chunk)
-                    sys.stdout.flush()
-    except KeyboardInterrupt:
-        tell()
-        raise
-    tell()
+
+def _show_found(here: Installation, run_id: int, text: str, offset: int, *, as_json: bool) -> None:
+    with here.reading() as session:
+        runs.find_run(session, run_id)
+    found = (
+        {"offset": begins, "line": line.decode(errors="replace")}
+        for begins, line in log.search(here.components.database, run_id, text, offset)
+    )
+    if as_json:
+        show({"id": run_id, "found": list(found)}, "", as_json=True)
+        return
+    for match in found:
+        click.echo(f"{match['offset']:>9}: {printable(str(match['line']))}")
 
 
-def _log_of(here: Installation, run_id: int, *, follow: bool) -> Iterator[bytes]:
-    """Chunk by chunk to its present end, or to the end of its run."""
-    offset = 0
+def _log_of(here: Installation, run_id: int, offset: int, *, follow: bool) -> Iterator[bytes]:
+    """Piece by piece to its present end, or to the end of its run."""
     while True:
         with here.reading() as session:
             ended = runs.find_run(session, run_id).state in runs.ENDED
-            chunk = log.read_from(session, run_id, offset)
-        if chunk:
-            offset += len(chunk)
-            yield chunk
-        elif ended or not follow:
+        for piece in log.stream(here.components.database, run_id, offset):
+            offset += len(piece)
+            yield piece
+        if ended or not follow:
             return
-        else:
-            time.sleep(_FOLLOW_SECONDS)
+        time.sleep(_FOLLOW_SECONDS)
 
 
 @run.command("cancel")

@@ -110,4 +110,5 @@ def worker() -> None:
 
     with installation() as here:
         parts = here.components
-        work(parts.database, parts.clock, parts.executor, parts.checkpoints, parts.upkeep)
+        retention = here.settings.log_retention
+        work(parts.database, parts.clock, parts.executor, parts.checkpoints, parts.upkeep, retention)

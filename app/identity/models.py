@@ -84,6 +84,8 @@ class Group(Base):
 
 
 class Project(Base):
+    """``subject``: the components of its runs' ``sub``, in order; ``workload``: whether the human may run alone."""
+
     __tablename__ = "projects"
     __table_args__ = _NEVER_REUSED
 
@@ -92,6 +94,9 @@ class Project(Base):
     path: Mapped[str] = mapped_column(unique=True)
     created_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
+    subject: Mapped[str] = mapped_column(default="project_path,flow")
+    workload: Mapped[str] = mapped_column(default="service_account")
+    concurrent_runs: Mapped[int | None]
     group: Mapped[Group] = relationship(lazy="joined", innerjoin=True)
 
 
