@@ -14,10 +14,12 @@ from sqlalchemy import Connection, select
 from werkzeug.datastructures import Authorization
 
 from app.endpoints.problems import Problem
+from app.flows.bearers import bearer_of
 from app.flows.models import Run
 from app.identity import facts, policy
 from app.identity.credentials import (
     PERSONAL_ACCESS_TOKEN_PREFIX,
+    RUN_TOKEN_PREFIX,
     authenticate_client,
     authenticate_personal_access_token,
 )
@@ -39,6 +41,7 @@ class Proof(Enum):
     CLIENT_SECRET = auto()
     PERSONAL_ACCESS_TOKEN = auto()
     ACCESS_TOKEN = auto()
+    RUN_TOKEN = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +87,16 @@ SCHEMES = frozenset({"basic", "bearer"})
 
 
 def authenticate(
-    components: Components, connection: Connection | None = None, schemes: Collection[str] = SCHEMES
+    components: Components,
+    connection: Connection | None = None,
+    schemes: Collection[str] = SCHEMES,
+    *,
+    is_for_runs: bool = False,
 ) -> Caller:
     """The caller of this request; raises ``Problem`` 401 for nobody, and tells the ledger of a failure.
 
     ``connection``: the transaction that whatever the caller does is part of; without it one of its own.
+    ``is_for_runs``: a run may come with its own token, which is nobody's anywhere else.
     """
     given = Authorization.from_header(request.headers.get("Authorization", ""))
     if given is None:
@@ -97,7 +105,9 @@ def authenticate(
     refusal: Kind = _unproved(given)
     try:
         with within as reading:
-            caller = _find(components, reading, given) if given.type in schemes else None
+            caller = _run(reading, given) if is_for_runs else None
+            if caller is None and given.type in schemes:
+                caller = _find(components, reading, given)
     except NotAlive as dead:
         caller, refusal = None, dead_token(dead.cause, dead.parties) if dead.parties else refusal
     if caller is not None:
@@ -144,6 +154,16 @@ def _human(components: Components, connection: Connection, token: Secret) -> Cal
         is_admin=is_admin,
         personal_access_token_id=holder.personal_access_token_id,
     )
+
+
+def _run(connection: Connection, given: Authorization) -> Caller | None:
+    """In the name of the run's parties, with no scope of theirs."""
+    if given.type != "bearer" or not given.token or not given.token.startswith(RUN_TOKEN_PREFIX):
+        return None
+    run = bearer_of(connection, Secret(given.token))
+    if run is None:
+        return None
+    return Caller(Proof.RUN_TOKEN, run.user_id, run.service_account_id, (), run_id=run.run_id)
 
 
 def _bearer(components: Components, connection: Connection, text: str) -> Caller:

@@ -12,7 +12,7 @@ from app.flows.models import Run
 from app.flows.parties import needed_by, parties_of
 from app.flows.runs import CANCELLED, ENDED, find_run, shared_run
 from app.identity import cut_offs
-from app.identity.composite import Composite
+from app.identity.composite import Person
 from app.identity.cut_offs import CutOffKind
 from app.identity.models import Delegation
 from app.identity.permissions import Role
@@ -44,11 +44,14 @@ def require_unchanged(session: Session, decided: RunFacts, now: datetime) -> Non
     if (reason := _ended(session, run, now)) is not None:
         raise Overtaken(reason)
     try:
-        pair, role = _parties(session, run, needed_by(decided.flow), now)
+        identity, role = _parties(session, run, needed_by(decided.flow), now)
     except Denied as refusal:
         raise Overtaken(str(refusal)) from None
-    if (pair, role, run.project.path) != (decided.pair, decided.human_role, decided.project.path):
-        raise Overtaken("the project's path or what is known of the parties changed as the run began")
+    if (identity, role) != (decided.identity, decided.human_role):
+        raise Overtaken("what is known of the parties changed as the run began")
+    here, then = run.project, decided.project
+    if (here.path, here.subject) != (then.path, then.subject):
+        raise Overtaken("the project's path or subject changed as the run began")
 
 
 def _ended(session: Session, run: Run, now: datetime) -> str | None:
@@ -92,7 +95,7 @@ def _dead_delegation(session: Session, run: Run, now: datetime) -> str | None:
     return f"delegation {row.id} {'has expired' if row.revoked_at is None else 'was revoked'}"
 
 
-def _parties(session: Session, run: Run, needed: Collection[str], now: datetime) -> tuple[Composite, Role]:
+def _parties(session: Session, run: Run, needed: Collection[str], now: datetime) -> tuple[Person, Role]:
     return parties_of(
         session,
         run.project,

@@ -109,10 +109,30 @@ def search(database: Database, run_id: int, text: str, offset: int = 0) -> Itera
 
     A line of more than 4 KiB counts as several.
     """
-    wanted = text.encode("utf-8", "surrogateescape").lower()
+    wanted = _wanted(text)
     for begins, line in _lines(stream(database, run_id, offset), offset):
         if wanted in line.lower():
             yield Found(begins, line)
+
+
+def search_some(
+    database: Database, run_id: int, text: str, offset: int, *, most: int, within: int
+) -> tuple[list[Found], int | None]:
+    """As above: ``most`` lines, of those that begin in the next ``within`` bytes; and where to go on, if the
+    log does.
+    """
+    found: list[Found] = []
+    wanted = _wanted(text)
+    for begins, line in _lines(stream(database, run_id, offset), offset):
+        if begins - offset >= within or len(found) == most:
+            return found, begins
+        if wanted in line.lower():
+            found.append(Found(begins, line))
+    return found, None
+
+
+def _wanted(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape").lower()
 
 
 def _lines(pieces: Iterator[bytes], offset: int) -> Iterator[Found]:

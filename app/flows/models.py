@@ -8,7 +8,7 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db import Base
-from app.identity.models import Principal, Project, ServiceAccount, User
+from app.identity.models import Project, ServiceAccount, User
 
 
 class RunState(StrEnum):
@@ -97,11 +97,15 @@ class Run(Base):
 
 
 class IdempotencyKey(Base):
-    """A start that was asked for twice is one run: the same starter, key and request."""
+    """A start that was asked for twice is one run: the same starter, key and request.
+
+    ``starter``: the ledger's actor, and the human whom an account acts for.
+    """
 
     __tablename__ = "idempotency_keys"
+    __table_args__ = (Index(None, "created_at"),)
 
-    principal_id: Mapped[int] = mapped_column(ForeignKey(Principal.id), primary_key=True)
+    starter: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)
     request_sha256: Mapped[str]
     run_id: Mapped[int] = mapped_column(ForeignKey(Run.id))
@@ -119,6 +123,20 @@ class VaultLogin(Base):
     server: Mapped[dict[str, Any]]
     sealed: Mapped[bytes]
     created_at: Mapped[datetime]
+
+
+class TokenToMask(Base):
+    """An ID token that a run got over HTTP, for the process that masks its log, which may be on another node.
+
+    ``sealed`` with the run's own token, of which the database has a hash alone; gone when the run ends.
+    """
+
+    __tablename__ = "tokens_to_mask"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey(Run.id), index=True)
+    sealed: Mapped[bytes]
 
 
 class RunInput(Base):

@@ -84,7 +84,7 @@ class Group(Base):
 
 
 class Project(Base):
-    """``subject``: the components of its runs' ``sub``, in order; ``workload``: whether the human may run alone."""
+    """``subject``: components of its runs' ``sub``, in order; ``workload``: whether humans may run alone."""
 
     __tablename__ = "projects"
     __table_args__ = _NEVER_REUSED
@@ -129,12 +129,12 @@ class GroupMember(Base):
 
 
 class BurnedPath(Base):
-    """A path that a project had: never another's, for trust policies may still name it."""
+    """A path that a project had, which trust policies may still name: ``paths`` says whose it can be."""
 
     __tablename__ = "burned_paths"
 
     path: Mapped[str] = mapped_column(primary_key=True)
-    project_id: Mapped[int] = mapped_column(ForeignKey(Project.id), index=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey(Project.id), primary_key=True, index=True)
     burned_at: Mapped[datetime]
 
 

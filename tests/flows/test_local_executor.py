@@ -290,7 +290,7 @@ class TestNothingOutlivesTheRun:
             owner.kill()
         assert eventually(lambda: not alive(marker))
         leftover = executor_of(open_dir, user=mode.user)
-        assert eventually(lambda: leftover.remove_leftovers() == 1)
+        assert eventually(lambda: len(leftover.remove_leftovers()) == 1)
         assert entries(open_dir / "runs") == []
 
     def test_a_step_has_the_grace_to_clean_up(self, executor):
@@ -463,11 +463,11 @@ class TestTheWorkspace:
 
     def test_one_in_use_is_no_leftover(self, plain, open_dir):
         with plain.workspace(7):
-            assert plain.remove_leftovers() == 0
+            assert plain.remove_leftovers() == []
             assert len(entries(open_dir / "runs")) == 1
 
     def test_before_the_first_run_there_are_no_leftovers(self, plain):
-        assert plain.remove_leftovers() == 0
+        assert plain.remove_leftovers() == []
 
 
 def execute(

@@ -53,6 +53,14 @@ class Created:
     shown_once: Shape = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Download:
+    """Bytes as they are, under a file's name."""
+
+    content: bytes
+    name: str
+
+
 @dataclass
 class Call:
     """``session`` is the operation's transaction: it commits when the handler returns. An operation that

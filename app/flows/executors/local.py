@@ -55,8 +55,8 @@ class LocalExecutor:
         """The run's own directories (0700), removed at the end with whatever is in them."""
         return open_workspace(self._runs_dir, run_id, self._account)
 
-    def remove_leftovers(self) -> int:
-        """Removes workspaces whose process was killed; for every start. Returns how many there were."""
+    def remove_leftovers(self) -> list[int]:
+        """Removes workspaces whose process was killed; for every start. Returns the runs' numbers."""
         return remove_leftovers(self._runs_dir)
 
     def write_file(self, workspace: Workspace, name: str, value: Secret) -> Path:

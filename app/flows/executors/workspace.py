@@ -11,6 +11,7 @@ from secrets import token_hex
 
 from app.errors import InvalidInput
 from app.flows.executors.account import Account
+from app.flows.executors.programs import programs
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
@@ -18,13 +19,16 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 @dataclass(frozen=True)
 class Workspace:
-    """Directories in one private ``root``; the steps start in ``directory``, secrets lie in ``files``."""
+    """Directories in one private ``root``; the steps start in ``directory``, secrets lie in ``files``, and
+    ``programs`` belongs into their search path.
+    """
 
     root: Path
     directory: Path
     home: Path
     tmp: Path
     files: Path
+    programs: Path
 
 
 @contextmanager
@@ -34,26 +38,31 @@ def open_workspace(runs_dir: Path, run_id: int, owner: Account | None) -> Iterat
     It is locked while in use, which tells it from one whose process was killed (``remove_leftovers``).
     """
     root = runs_dir / f"run-{run_id}-{token_hex(16)}"
-    workspace = Workspace(root, root / "work", root / "home", root / "tmp", root / "files")
+    directory, home, tmp, files, tools = (root / name for name in ("work", "home", "tmp", "files", "bin"))
+    workspace = Workspace(root, directory, home, tmp, files, tools)
     with _locked(_prepared(runs_dir, passable=owner is not None), fcntl.LOCK_SH):
         _make(root, owner)
         lock = os.open(root, _DIRECTORY)
         fcntl.flock(lock, fcntl.LOCK_SH)
     try:
-        for directory in (workspace.directory, workspace.home, workspace.tmp, workspace.files):
-            _make(directory, owner)
+        for each in (directory, home, tmp, files, tools):
+            _make(each, owner)
+        for name, content in programs().items():
+            write_private(tools, name, content, owner, mode=0o500)
         yield workspace
     finally:
         _remove(root)
         os.close(lock)
 
 
-def write_private(directory: Path, name: str, content: bytes, owner: Account | None) -> Path:
-    """A new file that its owner alone can read, from its first instant on (0400)."""
+def write_private(
+    directory: Path, name: str, content: bytes, owner: Account | None, mode: int = 0o400
+) -> Path:
+    """A new file that its owner alone can read, from its first instant on."""
     if name in {"", ".", ".."} or "/" in name or "\0" in name:
         raise InvalidInput("a file's name is one plain component of a path")
     with _opened(directory) as parent:
-        file = os.open(name, _NEW_FILE, 0o400, dir_fd=parent)
+        file = os.open(name, _NEW_FILE, mode, dir_fd=parent)
     with os.fdopen(file, "wb") as stream:
         if owner:
             os.fchown(file, owner.uid, owner.gid)
@@ -61,14 +70,14 @@ def write_private(directory: Path, name: str, content: bytes, owner: Account | N
     return directory / name
 
 
-def remove_leftovers(runs_dir: Path) -> int:
-    """Removes the workspaces of processes that were killed, secrets and all; says how many there were."""
-    removed = 0
+def remove_leftovers(runs_dir: Path) -> list[int]:
+    """Removes the workspaces of processes that were killed, secrets and all; the numbers of their runs."""
+    removed = []
     with suppress(FileNotFoundError), _locked(runs_dir, fcntl.LOCK_EX):
         for root in runs_dir.glob("run-*"):
             with suppress(BlockingIOError), _locked(root, fcntl.LOCK_EX | fcntl.LOCK_NB):
                 _remove(root)
-                removed += 1
+                removed.append(int(root.name.split("-")[1]))
     return removed
 
 
