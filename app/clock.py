@@ -28,6 +28,15 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _LONGEST_DAYS = 36_500  # so that every time from now is one that a calendar has
 
 
+def duration_text(duration: timedelta) -> str:
+    """As ``parse_duration`` reads it, in whole seconds."""
+    left, parts = int(duration.total_seconds()), []
+    for unit, seconds in reversed(_SECONDS.items()):
+        count, left = divmod(left, seconds)
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts) or "0s"
+
+
 def parse_duration(text: str) -> timedelta:
     """``90s``, ``15m``, ``24h``, ``30d`` or a sum such as ``1h30m``; ``ValueError`` otherwise."""
     if not re.fullmatch(r"(?:[0-9]{1,9}[smhd])+", text, re.ASCII):

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -27,6 +27,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import JSON
 
+from app.forks import renewed_in_children
 from app.prepared import driver_cursor
 
 _MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -104,11 +105,15 @@ class Database:
             event.listen(self.engine, "connect", partial(_sqlite_on_connect, patience.lock))
             event.listen(self.engine, "begin", _sqlite_on_begin)
         else:
+            from app import db_deadline  # psycopg, which nobody on SQLite needs
+
             options |= {"pool_pre_ping": True, "pool_timeout": patience.connect}
             self.engine = create_engine(_with_timeouts(self.url, patience), **options)
+            db_deadline.keep(self.engine)
         self._writing = self.engine.execution_options(writing=True)
         one_snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         self._reading = self.engine.execution_options(**one_snapshot)
+        renewed_in_children(self, lambda database: database.engine.dispose(close=False))
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -169,10 +174,8 @@ class Database:
             if self.is_sqlite:
                 _sqlite_pragma(connection, "foreign_keys=OFF")
             try:
-                with connection.begin():
+                with connection.begin(), self._without_limits(connection):
                     if not self.is_sqlite:
-                        connection.execute(text("SET LOCAL lock_timeout = 0"))
-                        connection.execute(text("SET LOCAL statement_timeout = 0"))
                         lock = text("SELECT pg_advisory_xact_lock(:lock)")
                         connection.execute(lock, {"lock": _MIGRATION_LOCK})
                     yield connection
@@ -193,6 +196,13 @@ class Database:
 
     def dispose(self) -> None:
         self.engine.dispose()
+
+    def _without_limits(self, connection: Connection) -> AbstractContextManager[None]:
+        if self.is_sqlite:
+            return nullcontext()
+        from app import db_deadline
+
+        return db_deadline.lifted(connection)
 
 
 @cache

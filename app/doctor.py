@@ -10,9 +10,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.db import Database
 from app.errors import Refusal
 from app.ledger.key import FILE_NAME as LEDGER_KEY
+from app.signing.algorithms import ALWAYS
 from app.signing.keyring import Keyring
 from app.signing.keystores import KeystoreName, Keystores
-from app.signing.keystores.checking import SIGNING, faults
+from app.signing.keystores.checking import faults
+from app.signing.models import SIGNING
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,9 @@ def readiness(database: Database, keyring: Keyring) -> Iterator[Check]:
 
 
 def warnings(keyring: Keyring, overdue_before: datetime) -> Iterator[Check]:
-    """What works, but not for long."""
+    """What works, but not for long, or not for every algorithm; as far as this process has seen it."""
     yield Check(6, "signing key age", _age_fault(keyring, overdue_before))
+    yield Check(7, "keystores", _others_fault(keyring))
 
 
 def all_checks(
@@ -48,14 +51,14 @@ def all_checks(
     yield Check(3, "keys directory", _keys_dir_fault(keys_dir))
     yield Check(4, "local runs", _refusal_of(why_no_local_runs))
     yield Check(5, "unknown keys", _unknown_keys_fault(keyring, keys_dir))
-    yield from warnings(keyring, overdue_before)
+    yield Check(6, "signing key age", _age_fault(keyring, overdue_before))
     yield Check(7, "keystores", _keystores_fault(keyring, keystores))
     yield Check(8, "vault tokens", _vault_tokens_fault(database))
 
 
 def _key_fault(keyring: Keyring) -> str | None:
     try:
-        keyring.current()
+        keyring.current().active  # noqa: B018 - raises what is wrong with it
     except Refusal as refusal:
         return str(refusal)
     except SQLAlchemyError:
@@ -71,6 +74,14 @@ def _age_fault(keyring: Keyring, overdue_before: datetime) -> str | None:
     if not old:
         return None
     return f"past COUNTERSIGN_KEY_ROTATION_PERIOD: {' '.join(old)}: countersign keys rotate"
+
+
+def _others_fault(keyring: Keyring) -> str | None:
+    try:
+        actives = keyring.current().actives
+    except (Refusal, SQLAlchemyError):
+        return None  # told of by another check
+    return "; ".join(key.fault for alg, key in actives.items() if key.fault and alg != ALWAYS) or None
 
 
 def _keys_dir_fault(keys_dir: Path) -> str | None:

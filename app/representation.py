@@ -1,6 +1,6 @@
 """How things look to programs: one shape for the API and for ``--json``; times are RFC 3339 in UTC."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.clock import rfc3339
@@ -27,7 +27,7 @@ from app.signing.rotations import Rotations
 from app.tokens.key_impact import KeyImpact
 from app.tokens.models import Audience
 from app.tokens.registrations import Registration
-from app.tokens.verifiers import EXCLUDES, KEEPS
+from app.tokens.verifiers import EXCLUDES, keep
 
 Shape = dict[str, Any]
 
@@ -152,14 +152,17 @@ def signing_key(row: SigningKey) -> Shape:
 
 
 def rotations(done: Rotations) -> Shape:
-    waiting = [{"alg": alg, "reason": reason} for alg, reason in done.waiting.items()]
+    waiting = [{"alg": alg, "reason": str(reason)} for alg, reason in done.waiting.items()]
     return {"rotated": [dict(vars(each)) for each in done.rotated], "waiting": waiting}
 
 
-def key_impact(impact: KeyImpact) -> Shape:
-    """What revoking the key breaks; ``verifiers_keep_it``: how long whoever has fetched it believes it."""
+def key_impact(impact: KeyImpact, max_age: timedelta) -> Shape:
+    """What revoking the key breaks; ``verifiers_keep_it``: how long whoever has fetched it believes it.
+
+    ``max_age`` is that of the JWKS.
+    """
     told = {"until": rfc3339(impact.until), "audiences": list(impact.audiences)}
-    return vars(impact) | told | {"verifiers_keep_it": dict(KEEPS)}
+    return vars(impact) | told | {"verifiers_keep_it": keep(max_age)}
 
 
 def revoked_key(row: SigningKey, active: str | None, impact: Shape) -> Shape:

@@ -29,6 +29,12 @@ PREFIX = "COUNTERSIGN_"
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}$)(?:{_LABEL}\.)*(?!(?:[0-9]+|0x[0-9a-f]*)$){_LABEL}", re.IGNORECASE)
 _PUBLISH_LEAD_FLOOR = timedelta(minutes=30)
+_BESIDE_MAX_AGE = timedelta(seconds=65)
+"""By which clocks of two nodes may differ, a minute, and in which a node follows a change of keys."""
+_ROTATION_PERIOD_FLOOR = timedelta(days=4)
+"""A retired key stays published for up to 25 hours; with three algorithms, as many as the JWKS has room for,
+one at a time can.
+"""
 _KEY_ENCRYPTION_KEY_BYTES = 32
 _LOGINS = (("transit_token",), ("transit_role_id", "transit_secret_id"), ("transit_role", "transit_jwt"))
 _NETWORK_FILESYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "lustre", "glusterfs", "fuse.sshfs"}
@@ -275,13 +281,18 @@ class Settings:
         "How long a signing key is public before it may sign; behind https 30m at least.",
     )
     key_rotation_period: timedelta = _setting(
-        _bounded("1s", "1000d"), "90d", "How long a signing key signs before it is due to be rotated."
+        _bounded("1s", "1000d"),
+        "90d",
+        "How long a signing key signs before it is due to be rotated; behind https 4d at least.",
     )
     rsa_key_size: int = _setting(
         _rsa_key_size, "2048", "Bits of RSA keys that are made from now on: 2048, 3072 or 4096."
     )
     jwks_max_age: timedelta = _setting(
-        _bounded("0s", "24h"), "15m", "`max-age` of the discovery document and the JWKS."
+        _bounded("0s", "24h"),
+        "15m",
+        "`max-age` of the discovery document and the JWKS; behind https at least 65s less than "
+        "`KEY_PUBLISH_LEAD`.",
     )
     access_token_ttl: timedelta = _setting(_bounded("1m", "1h"), "10m", "Life of an access token.")
     id_token_ttl: timedelta = _setting(
@@ -329,6 +340,11 @@ class Settings:
     def production(self) -> bool:
         """Whether this is no trial: an https issuer, wherever it is."""
         return _is_production(self.issuer)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What is refused behind an https issuer and may be in a trial."""
+        return () if self.production else tuple(_schedule_faults(vars(self)))
 
     @property
     def on_loopback(self) -> bool:
@@ -419,10 +435,27 @@ def _production_faults(values: Mapping[str, Any]) -> Iterator[str]:
             yield f"{variable} is required behind an https issuer: set it, or {variable}_FILE"
     if values["debug"]:
         yield "FLASK_DEBUG must be off behind an https issuer"
-    if values.get("key_publish_lead", _PUBLISH_LEAD_FLOOR) < _PUBLISH_LEAD_FLOOR:
-        yield f"{PREFIX}KEY_PUBLISH_LEAD is at least 30m behind an https issuer: verifiers cache the JWKS"
+    yield from _schedule_faults(values)
     if "database_url" in values:
         yield from _network_disk_faults(values["database_url"], values["home_dir"])
+
+
+def _schedule_faults(values: Mapping[str, Any]) -> Iterator[str]:
+    """By what a verifier could meet a key that it has not fetched, or no key could be rotated in time."""
+    lead, max_age = values.get("key_publish_lead"), values.get("jwks_max_age")
+    period = values.get("key_rotation_period")
+    if lead is not None and lead < _PUBLISH_LEAD_FLOOR:
+        yield f"{PREFIX}KEY_PUBLISH_LEAD is at least 30m behind an https issuer: verifiers cache the JWKS"
+    if lead is not None and max_age is not None and max_age + _BESIDE_MAX_AGE > lead:
+        yield (
+            f"{PREFIX}JWKS_MAX_AGE is at least 65s less than {PREFIX}KEY_PUBLISH_LEAD, or a key signs before "
+            "whoever keeps the JWKS for so long has fetched it: lower the one or raise the other"
+        )
+    if period is not None and period < _ROTATION_PERIOD_FLOOR:
+        yield (
+            f"{PREFIX}KEY_ROTATION_PERIOD is at least 4d behind an https issuer, or retired keys fill the "
+            "JWKS: each stays there for a day after its last token"
+        )
 
 
 def _keystore_faults(values: Mapping[str, Any]) -> Iterator[str]:

@@ -120,7 +120,6 @@ class Components:
 
         return Upkeep(
             self.database,
-            self._key_maker,
             self.keyring,
             self.lifecycle,
             self.clock,
@@ -139,7 +138,7 @@ class Components:
         return Keystores(
             self.settings.keystore,
             {
-                KeystoreName.FILES: lambda: FileKeystore(self.settings.keys_dir, self.keys_passphrase),
+                KeystoreName.FILES: self._file_keystore,
                 KeystoreName.DATABASE: self._database_keystore,
                 KeystoreName.TRANSIT: self._transit_keystore,
             },
@@ -150,6 +149,9 @@ class Components:
         from app.signing.keystores.moving import Mover
 
         return Mover(self.database, self.keystores, self.clock)
+
+    def _file_keystore(self) -> Keystore:
+        return FileKeystore(self.settings.keys_dir, self.keys_passphrase, self.database)
 
     def _database_keystore(self) -> Keystore:
         from app.signing.keystores.database import DatabaseKeystore

@@ -97,6 +97,8 @@ def remove_audience(uri: str, as_json: bool) -> None:
 
     Example: countersign audience remove https://api.acme.example
     """
-    with installation() as here, here.writing() as session:
-        audiences.remove(session, uri, by=here.actor, now=here.now)
+    with installation() as here:
+        with here.writing() as session:
+            audiences.remove(session, uri, by=here.actor, now=here.now)
+        here.components.lifecycle.settle(here.actor)
     show({"uri": uri, "removed": True}, f"{uri} is not registered any more", as_json=as_json)

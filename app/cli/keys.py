@@ -17,8 +17,10 @@ from app.cli.console import (
 )
 from app.signing import rotations
 from app.signing.algorithms import Algorithm
+from app.signing.checks import revocable
 from app.signing.fetches import fetched_since
 from app.signing.rotations import Wish
+from app.signing.transitions import check_reason
 from app.tokens.key_impact import impact_of
 
 
@@ -48,7 +50,7 @@ def list_keys(as_json: bool) -> None:
     with installation() as here:
         here.require_schema()
         rows = [shapes.signing_key(row) for row in here.components.keyring.history()]
-    columns = ("kid", "alg", "state", "published_at", "activated_at")
+    columns = ("kid", "alg", "state", "keystore", "published_at", "activated_at")
     show_all(rows, columns, "no keys yet: countersign init", as_json=as_json)
 
 
@@ -104,15 +106,16 @@ def revoke(kid: str, reason: str, yes: bool, as_json: bool) -> None:
 
     Example: countersign keys revoke KID --reason "in a public repository"
     """
+    check_reason(reason)
     with installation() as here:
         with here.reading() as session:
-            impact = impact_of(session, kid, here.now)
-        told = shapes.key_impact(impact)
+            seen = revocable(session, kid, None).state
+            told = shapes.key_impact(impact_of(session, kid, here.now), here.settings.jwks_max_age)
         if not yes:
             click.echo(_impact_in_words(told), err=True)
             if click.prompt("Type the key id to revoke it", err=True) != kid:
                 raise Refused("that is not its key id: nothing was revoked")
-        key = here.components.lifecycle.revoke(kid, reason, here.actor)
+        key = here.components.lifecycle.revoke(kid, reason, here.actor, expected=seen)
         active = here.components.keyring.current().active_kid(key.alg)
     text = f"revoked {kid}; {active} signs {key.alg}" if active else f"revoked {kid}"
     show(shapes.revoked_key(key, active, told), text, as_json=as_json)

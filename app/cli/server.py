@@ -36,6 +36,8 @@ def serve(bind: str | None) -> None:
     with installation() as here:
         host, port = address(bind, here.settings.issuer)
         require_free(host, port)
+        for doubt in here.settings.doubts:
+            click.echo(f"countersign: not for production: {doubt}", err=True)
         here.components.prepare(here.actor)
         here.components.keyring.current()
         exit_code = supervise(here.settings, host, port, sqlite=here.components.database.is_sqlite)

@@ -15,6 +15,8 @@ from werkzeug.exceptions import HTTPException
 from app.protocol.oauth_errors import OAuthError
 from app.signing.keystores import KeystoreError
 
+KEYLESS = "The signing key cannot be had."
+"""All that is told to a remote caller: the log has the operator's words, and the keystore's address."""
 _log = logging.getLogger(__name__)
 RETRY_AFTER = "2"
 """Seconds after which what is unavailable may be asked again."""
@@ -71,7 +73,7 @@ def register(app: Flask) -> None:
     @app.errorhandler(KeystoreError)
     def keyless(error: KeystoreError) -> Response:
         _log.error("%s %s", g.request_id, error)
-        return _later("The signing key cannot be had.")
+        return _later(KEYLESS)
 
     @app.errorhandler(Exception)
     def unknown(error: Exception) -> Response:

@@ -61,8 +61,14 @@ class LedgerKey:
             return
         encryption = BestAvailableEncryption(self._passphrase)
         pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_once(self._path, pem)
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_once(self._path, pem)
+        except OSError as error:
+            raise LedgerKeyError(
+                f"the ledger's key cannot be made in {self._path.parent}: {error.strerror}: set "
+                "COUNTERSIGN_KEYS_DIR to a directory that this account may write in"
+            ) from None
 
     def sign(self, message: bytes) -> str:
         """In base64."""

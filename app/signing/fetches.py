@@ -5,23 +5,27 @@ What a process counted since its last flush dies with it.
 """
 
 import threading
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_address, ip_network
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session, aliased
 
 from app.clock import Clock
 from app.db import Database
 from app.errors import NotFound
+from app.forks import renewed_in_children
 from app.signing.models import JwksFetches, SigningKey
 
 _MOST_IN_MEMORY = 1000
 _MOST_OF_A_KEY = 2000
+_MOST_OF_A_NETWORK = 50
+"""Agents: who makes up names in one place fills no table with them."""
 _LONGEST_AGENT = 120
 _OTHER = "other"
 _BITS = {4: 24, 6: 48}
@@ -32,6 +36,11 @@ class _Count:
     count: int
     first_at: datetime
     last_at: datetime
+
+
+_Name = tuple[str, str, str]
+"""The newest key's ``kid``, agent, network."""
+_Counts = dict[_Name, _Count]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,43 +58,59 @@ class FetchLog:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        renewed_in_children(self, FetchLog._begin)
+        self._begin()
+
+    def _begin(self) -> None:
+        """What a parent has counted it flushes itself."""
         self._lock = threading.Lock()
-        self._counts: dict[tuple[str, str, str], _Count] = {}
+        self._counts: _Counts = {}
+        self._names = _Names(_MOST_IN_MEMORY)
 
     def note(self, newest: str, agent: str, address: str) -> None:
         """A JWKS went out, or was found to be unchanged, whose newest key is ``newest``."""
         now, name = self._clock(), (newest, _agent(agent), _network(address))
         with self._lock:
-            if name not in self._counts and len(self._counts) >= _MOST_IN_MEMORY:
-                name = (newest, _OTHER, _OTHER)
-            found = self._counts.setdefault(name, _Count(0, now, now))
-            found.count += 1
-            found.last_at = now
+            _count(self._counts, self._names.admitted(name), _Count(1, now, now))
 
     def flush(self) -> None:
         """Adds what was counted to the table; what cannot be written now is kept for the next time."""
         with self._lock:
             counts, self._counts = self._counts, {}
+            self._names = _Names(_MOST_IN_MEMORY)
         if not counts:
             return
         try:
-            with self._database.writing_connection() as connection:
-                self._write(connection, counts)
+            self._write(self._with_room(counts))
         except BaseException:
             with self._lock:
-                self._counts = _together(counts, self._counts)
+                for name, each in self._counts.items():
+                    _count(counts, name, each)
+                self._counts, self._names = counts, _Names(_MOST_IN_MEMORY, counts)
             raise
 
-    def _write(self, connection: Connection, counts: dict[tuple[str, str, str], _Count]) -> None:
-        insert = sqlite.insert if self._database.is_sqlite else postgresql.insert
-        for (kid, agent, network), each in sorted(counts.items()):  # in one order: two nodes never cross
-            who = (agent, network) if _has_room(connection, kid, agent, network) else (_OTHER, _OTHER)
-            row = {"kid": kid, "agent": who[0], "network": who[1], **vars(each)}
-            statement = insert(JwksFetches).values(row)
-            more = {"count": JwksFetches.count + each.count, "last_at": each.last_at}
-            connection.execute(
-                statement.on_conflict_do_update(index_elements=["kid", "agent", "network"], set_=more)
-            )
+    def _with_room(self, counts: _Counts) -> _Counts:
+        """Under names that the table has room for; read before SQLite's only writer lock is held."""
+        placed: _Counts = {}
+        with self._database.reading_connection() as connection:
+            for kid in {kid for kid, _, _ in counts}:
+                query = select(JwksFetches.kid, JwksFetches.agent, JwksFetches.network)
+                known = connection.execute(query.where(JwksFetches.kid == kid))
+                names = _Names(_MOST_OF_A_KEY, ((row.kid, row.agent, row.network) for row in known))
+                for name in (name for name in counts if name[0] == kid):
+                    _count(placed, names.admitted(name), counts[name])
+        return placed
+
+    def _write(self, counts: _Counts) -> None:
+        insert = sqlite.insert(JwksFetches) if self._database.is_sqlite else postgresql.insert(JwksFetches)
+        more = {"count": JwksFetches.count + insert.excluded.count, "last_at": insert.excluded.last_at}
+        upsert = insert.on_conflict_do_update(index_elements=["kid", "agent", "network"], set_=more)
+        rows = [
+            {"kid": kid, "agent": agent, "network": network, **vars(each)}
+            for (kid, agent, network), each in sorted(counts.items())  # in one order: two nodes never cross
+        ]
+        with self._database.writing_connection() as connection:
+            connection.execute(upsert, rows)
 
 
 def fetched_since(session: Session, kid: str) -> Sequence[Fetched]:
@@ -120,23 +145,38 @@ def fetched_since(session: Session, kid: str) -> Sequence[Fetched]:
     ]
 
 
-def _has_room(connection: Connection, kid: str, agent: str, network: str) -> bool:
-    theirs = select(JwksFetches.count).where(JwksFetches.kid == kid)
-    there = theirs.where(JwksFetches.agent == agent, JwksFetches.network == network)
-    if connection.execute(there).first() is not None:
-        return True
-    rows = select(func.count()).select_from(JwksFetches).where(JwksFetches.kid == kid)
-    return connection.execute(rows).scalar_one() < _MOST_OF_A_KEY
+class _Names:
+    """Which are known; one that is beyond ``most``, or one agent too many of its network, counts as other."""
+
+    def __init__(self, most: int, known: Iterable[_Name] = ()) -> None:
+        self._most = most
+        self._known: set[_Name] = set()
+        self._agents: Counter[tuple[str, str]] = Counter()
+        for name in known:
+            self._know(name)
+
+    def admitted(self, name: _Name) -> _Name:
+        """The name to count it under."""
+        kid, _, network = name
+        if name in self._known:
+            return name
+        if len(self._known) >= self._most:
+            name = (kid, _OTHER, _OTHER)
+        elif self._agents[kid, network] >= _MOST_OF_A_NETWORK:
+            name = (kid, _OTHER, network)
+        self._know(name)
+        return name
+
+    def _know(self, name: _Name) -> None:
+        if name not in self._known:
+            self._known.add(name)
+            self._agents[name[0], name[2]] += 1
 
 
-def _together(
-    older: dict[tuple[str, str, str], _Count], newer: dict[tuple[str, str, str], _Count]
-) -> dict[tuple[str, str, str], _Count]:
-    for name, each in newer.items():
-        found = older.setdefault(name, _Count(0, each.first_at, each.last_at))
-        found.count += each.count
-        found.last_at = each.last_at
-    return older
+def _count(counts: _Counts, name: _Name, more: _Count) -> None:
+    found = counts.setdefault(name, _Count(0, more.first_at, more.last_at))
+    found.count += more.count
+    found.last_at = more.last_at
 
 
 @lru_cache(maxsize=_MOST_IN_MEMORY)

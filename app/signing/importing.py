@@ -1,5 +1,7 @@
 """A private key that was made elsewhere, read with distrust. There is no way out again."""
 
+from contextlib import suppress
+
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -10,7 +12,6 @@ from app.secret import Secret
 from app.signing.algorithms import Algorithm, PrivateKey, public_jwk
 
 _FIT = "an RSA key of 2048, 3072 or 4096 bits with the exponent 65537, P-256, P-384 or Ed25519"
-_CURVES = {"secp256r1": Algorithm.ES256, "secp384r1": Algorithm.ES384}
 
 
 class PassphraseNeeded(InvalidInput):
@@ -29,25 +30,23 @@ def read_private_key(pem: bytes, passphrase: Secret | None = None) -> PrivateKey
         wrong = "the passphrase is wrong, or " if passphrase else ""
         raise InvalidInput(f"{wrong}this is no private key in PEM that is understood: {_FIT}") from None
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | Ed25519PrivateKey):
-        kind = "DSA" if isinstance(key, dsa.DSAPrivateKey) else "such"
-        raise InvalidInput(f"a {kind} key signs no token: {_FIT}")
+        kind = "a DSA key" if isinstance(key, dsa.DSAPrivateKey) else "a key of this kind"
+        raise InvalidInput(f"{kind} signs no token: {_FIT}")
     return key
 
 
 def algorithm_of(key: PrivateKey, wanted: Algorithm | None = None) -> Algorithm:
     """What it signs; an RSA key ``RS256`` unless ``PS256`` is wanted. ``InvalidInput`` if it is not fit."""
     if wanted is None:
-        wanted = _native(key)
+        return _native(key)
     public_jwk(key.public_key(), wanted)
     return wanted
 
 
 def _native(key: PrivateKey) -> Algorithm:
-    match key:
-        case rsa.RSAPrivateKey():
-            return Algorithm.RS256
-        case Ed25519PrivateKey():
-            return Algorithm.EDDSA
-        case _ if key.curve.name in _CURVES:
-            return _CURVES[key.curve.name]
-    raise InvalidInput(f"no token is signed on the curve {key.curve.name}: {_FIT}")
+    for algorithm in Algorithm:  # RS256 comes before PS256
+        with suppress(InvalidInput):
+            public_jwk(key.public_key(), algorithm)
+            return algorithm
+    kind = key.curve.name if isinstance(key, ec.EllipticCurvePrivateKey) else "such an RSA key"
+    raise InvalidInput(f"no token is signed with {kind}: {_FIT}")

@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 from sqlalchemy import Row, select
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.clock import Clock
 from app.db import Database
-from app.errors import Refusal
+from app.forks import renewed_in_children
 from app.signing.algorithms import ALWAYS, Algorithm
 from app.signing.keystores import KeystoreError, Keystores
 from app.signing.models import PUBLISHED, KeyState, SigningKey
@@ -71,6 +71,24 @@ class KeySnapshot:
         return self.active if key is None or key.since > now else _usable(key)
 
 
+class _Repeated:
+    """Outlives whatever goes wrong, and tells of each kind of it once."""
+
+    def __init__(self, consequence: str) -> None:
+        self._consequence = consequence
+        self._told = ""
+
+    def do(self, work: Callable[[], None]) -> None:
+        kind = ""
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - nobody would start it again, and nobody miss it for hours
+            kind = type(error).__name__
+        if kind not in {"", self._told}:
+            _log.warning("%s: %s", self._consequence, kind)
+        self._told = kind
+
+
 def _usable(key: ActiveKey) -> Signer:
     if key.signer is None:
         raise KeystoreError(key.fault or "")
@@ -83,9 +101,16 @@ class Keyring:
         self._keystores = keystores
         self._clock = clock
         self._snapshot: KeySnapshot | None = None
+        self._looks = count(1)
+        self._seen_at = 0
+        renewed_in_children(self, Keyring._unlock)
+        self._unlock()
         self._follower: int | None = None
         self._follows = False
         self._beside: Callable[[], None] = lambda: None
+
+    def _unlock(self) -> None:
+        self._lock = threading.Lock()
 
     def current(self) -> KeySnapshot:
         """From memory; read from the database and the keystore the first time.
@@ -94,22 +119,22 @@ class Keyring:
         """
         if self._follows and self._follower != os.getpid():
             self._start_following()
-        if self._snapshot is None:
+        if (snapshot := self._snapshot) is None:
+            look = next(self._looks)
             snapshot = self._read()
             _usable(snapshot.actives[ALWAYS])
-            self._snapshot = snapshot
-        return self._snapshot
+            return self._kept(snapshot, look)
+        return snapshot
 
     def refresh(self) -> None:
         """Reads anew. A private half that cannot be had any more stops the signing, not the publishing."""
-        snapshot, seen = self._read(), self._snapshot
-        if seen is None or seen.has_fault or snapshot.rows != seen.rows:
-            self._snapshot = snapshot
+        look = next(self._looks)
+        self._kept(self._read(), look)
 
     def follow(self, beside: Callable[[], None] = lambda: None) -> None:
         """From now on changes are in memory within ``FOLLOWS_WITHIN_SECONDS``, in forks too.
 
-        ``beside`` is done as often.
+        ``beside`` is done as often, whether or not they come in.
         """
         self._follows = True
         self._beside = beside
@@ -122,23 +147,26 @@ class Keyring:
                 select(SigningKey).order_by(SigningKey.published_at.desc(), SigningKey.state)
             ).all()
 
+    def _kept(self, snapshot: KeySnapshot, look: int) -> KeySnapshot:
+        """Unless a look that began later was faster: a slow one must not bring a revoked key back."""
+        with self._lock:
+            seen = self._snapshot
+            if seen is None or look > self._seen_at:
+                self._seen_at = look
+                if seen is None or seen.has_fault or snapshot.rows != seen.rows:
+                    self._snapshot = seen = snapshot
+            return seen
+
     def _start_following(self) -> None:
         self._follower = os.getpid()
         threading.Thread(target=self._follow, name="keyring", daemon=True).start()
 
     def _follow(self) -> None:
         """At once: a process that nobody has asked yet must not need the database when it is gone."""
-        reachable = True
+        following, beside = _Repeated("the key set is kept as it is"), _Repeated("counts are kept")
         while True:
-            try:
-                self.refresh()
-                self._beside()
-            except (Refusal, SQLAlchemyError, OSError) as error:
-                if reachable:
-                    _log.warning("the key set is kept as it is: %s", type(error).__name__)
-                reachable = False
-            else:
-                reachable = True
+            following.do(self.refresh)
+            beside.do(self._beside)
             time.sleep(_EVERY_SECONDS)
 
     def _read(self) -> KeySnapshot:

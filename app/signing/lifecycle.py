@@ -3,8 +3,9 @@
 Each act makes the keys that it needs, changes all rows in one transaction, and destroys private halves after.
 """
 
+import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.clock import Clock
 from app.db import Database
+from app.errors import Conflict
 from app.ledger.record import Actor
 from app.signing import transitions
 from app.signing.algorithms import ALWAYS, Algorithm, PrivateKey, public_jwk
@@ -26,11 +28,12 @@ from app.signing.checks import (
     revocable,
 )
 from app.signing.keyring import Keyring
-from app.signing.keystores import NewKey
-from app.signing.making import Made, Maker
+from app.signing.keystores import KeystoreError, NewKey
+from app.signing.making import Made, Maker, or_later
 from app.signing.models import KeyState, SigningKey
 from app.signing.transitions import By, Pair
 
+_log = logging.getLogger(__name__)
 _RESERVE = 1
 """Places in the JWKS that a new algorithm leaves free: a rotation needs one."""
 
@@ -60,11 +63,17 @@ class Lifecycle:
         The first are exempt from the publish lead: whoever has fetched the one has fetched the other.
         """
         if self._has_keys():
-            self._maker.heal(actor)
+            self.settle(actor)
             return
         with self._maker.alone(), suppress(AnotherWasFaster):
             if not self._has_keys():
                 self._make_first(actor)
+
+    def settle(self, actor: Actor) -> None:
+        """What was interrupted, and what a keystore could not do when it was asked."""
+        self._maker.heal(actor)
+        with or_later("a next key is yet to be made"):
+            self._complete(actor)
 
     def rotate(
         self,
@@ -82,6 +91,7 @@ class Lifecycle:
         """
         if override is not None:
             transitions.check_reason(override)
+        self._complete(actor)
         with self._database.reading() as session:
             pair = pair_in_use(session, algorithm)
             expected = expected or pair.active.kid
@@ -102,24 +112,28 @@ class Lifecycle:
     ) -> SigningKey:
         """Out of the JWKS at once. In place of an active key *next* signs, whatever its age.
 
-        ``expected`` is the state in which the caller has seen it, ``AnotherWasFaster`` if it has changed.
+        ``expected`` is the state in which the caller has seen it, ``AnotherWasFaster`` if it has changed. A
+        keystore that can make no new *next* now does not hold it up: ``settle`` makes that later.
         """
         transitions.check_reason(reason)
+        with or_later("a next key is yet to be made"):
+            self._complete(actor)
         with self._database.reading() as session:
             key = revocable(session, kid, expected)
             replaced = key.state != KeyState.RETIRED
         algorithm = Algorithm(key.alg)
-        with self._making(algorithm, 1 if replaced else 0) as made, self._database.writing() as session:
+        making = self._making_if_possible(algorithm, 1 if replaced else 0)
+        with making as made, self._database.writing() as session:
             transitions.hold(session)
             permit(session)
             key, by = revocable(session, kid, expected), self._by(actor)
             if replaced != (key.state != KeyState.RETIRED):
                 raise AnotherWasFaster(f"{kid} was changed by somebody else just now: look again")
-            pair = transitions.pair_of(session, algorithm)
+            pair = pair_in_use(session, algorithm) if key.state == KeyState.ACTIVE else None
             transitions.revoke(session, key, by, reason)
-            if pair is not None and key is pair.active:
+            if pair is not None:
                 transitions.promote(session, pair, by, self.rules.publish_lead)
-            if replaced:
+            if made.keys:
                 self._add_next(session, made, by)
         self._settle_down(actor)
         return key
@@ -131,7 +145,9 @@ class Lifecycle:
         Until they have been public for the lead, ``RS256`` signs. ``Conflict`` if the JWKS is full.
         """
         with self._database.reading() as session:
-            in_use = transitions.pair_of(session, algorithm) is not None
+            in_use = transitions.is_in_use(session, algorithm)
+            if not transitions.is_in_use(session, ALWAYS):
+                raise Conflict("there are no signing keys yet: countersign init")
             if not in_use:
                 transitions.check_room(session, 2 + _RESERVE)
         with self._making(algorithm, 0 if in_use else 2) as made:
@@ -142,18 +158,29 @@ class Lifecycle:
     def import_key(self, key: PrivateKey, algorithm: Algorithm, actor: Actor) -> NewKey:
         """Published as *next* in place of the one that is there; it signs after a rotation."""
         kid = public_jwk(key.public_key(), algorithm)["kid"]
+        self._complete(actor)
         with self._maker.alone():
             with self._database.reading() as session:
                 pair_in_use(session, algorithm)
                 check_unknown(session, kid)
-            adopting = (store.adopt(key, algorithm) for store in (self._maker.store,))
-            with self._maker.kept(adopting) as made, self._database.writing() as session:
+            with self._maker.adopted(key, algorithm) as made, self._database.writing() as session:
                 transitions.hold(session)
+                check_unknown(session, kid)
                 pair, by = pair_in_use(session, algorithm), self._by(actor)
                 transitions.remove(session, pair.next, by, "another key was imported in its place")
                 self._add_next(session, made, by, origin="imported")
         self._settle_down(actor)
         return made.keys[0]
+
+    def _complete(self, actor: Actor) -> None:
+        """Makes each *next* that a revocation had to go without."""
+        with self._database.reading() as session:
+            lacking = transitions.without_next(session)
+        for algorithm in lacking:
+            with self._making(algorithm) as made, self._database.writing() as session:
+                transitions.hold(session)
+                if algorithm in transitions.without_next(session):
+                    self._add_next(session, made, self._by(actor))
 
     def _has_keys(self) -> bool:
         with self._database.reading() as session:
@@ -176,7 +203,7 @@ class Lifecycle:
 
     def _take_into_use(self, session: Session, algorithm: Algorithm, made: Made, by: By) -> None:
         transitions.hold(session)
-        if transitions.pair_of(session, algorithm) is not None:
+        if transitions.is_in_use(session, algorithm):
             return
         if not made.keys:
             raise AnotherWasFaster(f"{algorithm} has gone out of use just now: try again")
@@ -199,10 +226,22 @@ class Lifecycle:
         with self._maker.alone(), self._maker.made(algorithm, count) as made:
             yield made
 
+    @contextmanager
+    def _making_if_possible(self, algorithm: Algorithm, count: int) -> Iterator[Made]:
+        with ExitStack() as stack:
+            try:
+                made = stack.enter_context(self._making(algorithm, count))
+            except KeystoreError as error:
+                _log.error("%s has no next key until the keystore can make one: %s", algorithm, error)
+                made = Made([], self._maker.store.name)
+            yield made
+
     def _settle_down(self, actor: Actor) -> None:
-        """The commit stands, whatever happens here: the worker tries again."""
-        self._keyring.refresh()
-        self._maker.destroy_leftovers(actor)
+        """The commit stands, whatever happens here."""
+        with or_later("this process has yet to follow the change of keys"):
+            self._keyring.refresh()
+        with or_later("private halves of dead keys are still there"):
+            self._maker.destroy_leftovers(actor)
 
     def _by(self, actor: Actor) -> By:
         return By(actor=actor, now=self._clock())

@@ -4,27 +4,29 @@ What a crash leaves between the two is settled by ``heal``, at the next start or
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.clock import Clock
 from app.db import Database
 from app.ledger.record import Actor
 from app.signing import transitions
-from app.signing.algorithms import Algorithm
-from app.signing.keyring import FOLLOWS_WITHIN_SECONDS
-from app.signing.keystores import Keystore, KeystoreError, Keystores, NewKey
-from app.signing.models import KeyState, SigningKey
+from app.signing.algorithms import Algorithm, PrivateKey
+from app.signing.keystores import Keystore, KeystoreError, KeystoreName, Keystores, NewKey
+from app.signing.keystores.checking import check_signs
+from app.signing.models import SIGNING, KeyState, SigningKey
 from app.signing.transitions import By
 
 _log = logging.getLogger(__name__)
-_REMOTE_LAG = timedelta(seconds=6 * FOLLOWS_WITHIN_SECONDS)
-"""For so long a node that has yet to follow may ask a remote keystore for a retired key's signature."""
-_DEAD = (KeyState.RETIRED, KeyState.REMOVED, KeyState.REVOKED)
+_REMOTE_LAG = timedelta(minutes=3)
+"""For so long a node that has yet to follow may ask a remote keystore for a retired key's signature: longer
+than the clocks of two nodes may differ, a minute each, with the seconds in which a node follows.
+"""
 
 
 @dataclass
@@ -57,50 +59,54 @@ class Maker:
 
     @contextmanager
     def made(self, algorithm: Algorithm, count: int) -> Iterator[Made]:
-        """Within ``alone``."""
-        store = self.store
-        keys = (store.generate(algorithm, self._rsa_bits) for _ in range(count))
-        with self.kept(keys) as made:
+        """Within ``alone``. Thrown away if their rows are in no transaction that may have committed."""
+        store, keys = self.store, list[NewKey]()
+        made = Made(keys, store.name)
+        try:
+            for _ in range(count):
+                keys.append(store.generate(algorithm, self._rsa_bits))
             yield made
+        finally:
+            for key in keys if not made.are_in_rows else ():
+                with or_later(f"the unused key {key.kid} is still there"):
+                    store.destroy(key.kid, key.reference)
+        self._confirm(made)
 
     @contextmanager
-    def kept(self, making: Iterable[NewKey]) -> Iterator[Made]:
-        """Confirmed after the transaction; thrown away if their rows are in none that may have committed."""
-        keys: list[NewKey] = []
-        made = Made(keys, self.store.name)
+    def adopted(self, key: PrivateKey, algorithm: Algorithm) -> Iterator[Made]:
+        """Within ``alone``. Somebody else may be adopting the same key, so it is thrown away by ``heal``
+        alone, which asks for its row.
+        """
+        made = Made([self.store.adopt(key, algorithm)], self.store.name)
         try:
-            keys.extend(making)
             yield made
         finally:
             if not made.are_in_rows:
-                for key in keys:
-                    self.store.destroy(key.kid, key.reference)
-        for key in keys if made.are_in_rows else ():
-            self.store.confirm(key.kid)
+                with or_later("an unused key is still there"):
+                    self._settle(self.store)
+        self._confirm(made)
 
     def check_can_sign(self, key: SigningKey) -> None:
-        """``KeystoreError`` if its private half cannot be had here."""
-        self._keystores[key.keystore].signing_key(key.kid, Algorithm(key.alg), key.reference)
+        """``KeystoreError`` if its private half cannot be had here. A remote keystore is asked, and may take
+        its time: no transaction is open meanwhile.
+        """
+        check_signs(key, self._keystores)
 
     def heal(self, actor: Actor) -> None:
         """Settles what an interrupted making has left, and destroys what nothing needs."""
         for store in self._stores():
-            try:
+            with or_later(f"the {store.name} keystore is not settled"):
                 self._settle_alone(store)
-            except (KeystoreError, OSError) as error:
-                _log.warning("the %s keystore is not settled: %s", store.name, error)
         self.destroy_leftovers(actor)
 
     def destroy_leftovers(self, actor: Actor) -> None:
         """The private halves of dead keys. One that cannot be destroyed now is tried again later."""
-        query = select(SigningKey).where(SigningKey.state.in_(_DEAD), SigningKey.destroyed_at.is_(None))
+        query = select(SigningKey).where(SigningKey.state.not_in(SIGNING), SigningKey.destroyed_at.is_(None))
         with self._database.reading() as session:
             leftovers = session.scalars(query).all()
         for key in leftovers:
-            try:
+            with or_later(f"the private half of {key.kid} is still there"):
                 self._destroy(key, actor)
-            except (KeystoreError, OSError) as error:
-                _log.warning("the private half of %s is still there: %s", key.kid, error)
 
     def _destroy(self, key: SigningKey, actor: Actor) -> None:
         store, now = self._keystores[key.keystore], self._clock()
@@ -118,8 +124,13 @@ class Maker:
             with store.making_keys():
                 self._settle(store)
 
+    def _confirm(self, made: Made) -> None:
+        for key in made.keys:
+            with or_later(f"{key.kid} is in use and not confirmed"):
+                self._keystores[made.keystore].confirm(key.kid)
+
     def _settle(self, store: Keystore) -> None:
-        """Kept if its row was committed, thrown away if not."""
+        """Kept if its row was committed and needs it, thrown away if not."""
         unconfirmed = store.unconfirmed()
         known = self._known(store) if unconfirmed else set()
         for kid in unconfirmed:
@@ -129,15 +140,23 @@ class Maker:
                 store.destroy(kid, kid)
 
     def _known(self, store: Keystore) -> set[str]:
+        living = SigningKey.state.in_(SIGNING) & (SigningKey.keystore == store.name)
         with self._database.reading() as session:
-            return set(session.scalars(select(SigningKey.kid).where(SigningKey.keystore == store.name)))
+            return set(session.scalars(select(SigningKey.kid).where(living)))
 
-    def _stores(self) -> list[Keystore]:
-        """That are in use; of one that is not configured any more, whoever needs it tells."""
-        with self._database.reading() as session:
-            names = set(session.scalars(select(SigningKey.keystore).distinct()))
-        found: dict[str, Keystore] = {self.store.name: self.store}
-        for name in names - found.keys():
+    def _stores(self) -> Iterator[Keystore]:
+        """All that the settings open, for a stopped move leaves copies where no row says; of one that they
+        do not open any more, whoever needs it tells.
+        """
+        for name in KeystoreName:
             with suppress(KeystoreError):
-                found[name] = self._keystores[name]
-        return list(found.values())
+                yield self._keystores[name]
+
+
+@contextmanager
+def or_later(what: str) -> Iterator[None]:
+    """For what comes after a commit, or beside it: it is told in the log, and the worker tries again."""
+    try:
+        yield
+    except (KeystoreError, OSError, SQLAlchemyError) as error:
+        _log.warning("%s: %s", what, str(error).partition("\n")[0])

@@ -20,6 +20,8 @@ class KeyState(StrEnum):
     REVOKED = "revoked"
 
 
+SIGNING = (KeyState.NEXT, KeyState.ACTIVE)
+"""States whose keys need their private half."""
 PUBLISHED = (KeyState.NEXT, KeyState.ACTIVE, KeyState.RETIRED)
 """States whose keys stand in the JWKS."""
 

@@ -1,12 +1,12 @@
 """A rotation as it is asked for: of one algorithm, or of all that are in use."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from app.errors import Conflict
+from app.errors import Conflict, Denied, Refusal
 from app.ledger.record import Actor
-from app.signing.algorithms import Algorithm
-from app.signing.checks import Permit, TooEarly, anybody
+from app.signing.algorithms import ALWAYS, Algorithm
+from app.signing.checks import Permit, anybody
 from app.signing.keyring import Keyring
 from app.signing.lifecycle import Lifecycle
 from app.signing.models import KeyState
@@ -23,10 +23,10 @@ class Rotated:
 
 @dataclass(frozen=True)
 class Rotations:
-    """``waiting``: why not yet, of each algorithm that has to wait."""
+    """``waiting``: why not yet, of each algorithm that was refused."""
 
     rotated: list[Rotated]
-    waiting: Mapping[Algorithm, str]
+    waiting: Mapping[Algorithm, Refusal]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,20 +41,27 @@ class Wish:
 def rotate(
     lifecycle: Lifecycle, keyring: Keyring, wish: Wish, actor: Actor, permit: Permit = anybody
 ) -> Rotations:
-    """Each algorithm on its own: one that has to wait holds up no other. ``TooEarly`` if all have to."""
+    """Each algorithm on its own: one that is refused holds up no other. Raises if all are."""
     actives = {Algorithm(row.alg): row.kid for row in keyring.history() if row.state == KeyState.ACTIVE}
     if not actives:
         raise Conflict("there are no keys yet: countersign init")
     rotated: list[Rotated] = []
-    waiting: dict[Algorithm, str] = {}
-    for algorithm in [*actives] if wish.algorithm is None else [wish.algorithm]:
+    refused: dict[Algorithm, Refusal] = {}
+    for algorithm in in_turn(actives) if wish.algorithm is None else [wish.algorithm]:
         active = wish.expected or actives.get(algorithm, "")
         try:
             kid = lifecycle.rotate(algorithm, actor, expected=active, override=wish.override, permit=permit)
-        except TooEarly as early:
-            waiting[algorithm] = str(early)
+        except Denied:
+            raise  # this is about who asks
+        except Refusal as refusal:
+            refused[algorithm] = refusal
         else:
             rotated.append(Rotated(algorithm, kid, active))
     if not rotated:
-        raise TooEarly(next(iter(waiting.values())))
-    return Rotations(rotated, waiting)
+        raise next(iter(refused.values()))
+    return Rotations(rotated, refused)
+
+
+def in_turn(algorithms: Iterable[Algorithm]) -> list[Algorithm]:
+    """Where the JWKS has no room for all, the one that every verifier takes is not the one to wait."""
+    return sorted(algorithms, key=lambda each: (each is not ALWAYS, each))

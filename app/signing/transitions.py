@@ -16,7 +16,7 @@ from app.ledger.actions import AuditAction
 from app.ledger.record import Actor, record
 from app.signing.algorithms import Algorithm
 from app.signing.keystores import NewKey
-from app.signing.models import PUBLISHED, KeyState, SigningKey
+from app.signing.models import PUBLISHED, SIGNING, KeyState, SigningKey
 
 MOST_PUBLISHED = 8
 """Keys in a JWKS; Google Cloud takes no more of an uploaded one (VERIFIERS.md 4)."""
@@ -47,11 +47,33 @@ def hold(session: Session) -> None:
 
 
 def pair_of(session: Session, algorithm: str) -> Pair | None:
-    """``None`` for an algorithm that is not in use."""
-    in_use = (KeyState.ACTIVE, KeyState.NEXT)
-    query = select(SigningKey).where(SigningKey.alg == algorithm, SigningKey.state.in_(in_use))
-    rows = {row.state: row for row in session.scalars(query)}
-    return Pair(rows[KeyState.ACTIVE], rows[KeyState.NEXT]) if rows else None
+    """``None`` for an algorithm that is not in use; ``Conflict`` for one whose *next* is yet to be made."""
+    rows = _living(session, algorithm)
+    if not rows:
+        return None
+    if KeyState.NEXT not in rows:
+        raise Conflict(
+            f"{algorithm} has no next key, for the keystore could make none: the worker does once it can; "
+            "COUNTERSIGN_KEYSTORE=files before this command makes it in files"
+        )
+    return Pair(rows[KeyState.ACTIVE], rows[KeyState.NEXT])
+
+
+def is_in_use(session: Session, algorithm: str) -> bool:
+    return bool(_living(session, algorithm))
+
+
+def without_next(session: Session) -> list[Algorithm]:
+    """Algorithms in use whose *next* could not be made when a key was revoked."""
+    query = select(SigningKey.alg, SigningKey.state).where(SigningKey.state.in_(SIGNING))
+    rows = session.execute(query).all()
+    complete = {alg for alg, state in rows if state == KeyState.NEXT}
+    return sorted({Algorithm(alg) for alg, _ in rows} - complete)
+
+
+def _living(session: Session, algorithm: str) -> dict[str, SigningKey]:
+    query = select(SigningKey).where(SigningKey.alg == algorithm, SigningKey.state.in_(SIGNING))
+    return {row.state: row for row in session.scalars(query)}
 
 
 def may_sign_at(key: SigningKey, lead: timedelta) -> datetime:
@@ -69,7 +91,7 @@ def check_room(session: Session, more: int) -> None:
     """Refuses what would make the JWKS longer than verifiers take."""
     query = select(SigningKey).where(SigningKey.state.in_(PUBLISHED))
     rows = session.scalars(query.order_by(SigningKey.retired_at)).all()
-    if len(rows) + more <= MOST_PUBLISHED:
+    if len(rows) + len(without_next(session)) + more <= MOST_PUBLISHED:
         return
     retired = [row.kid for row in rows if row.state == KeyState.RETIRED]
     until = (
@@ -140,16 +162,13 @@ def withdraw(session: Session, algorithm: Algorithm, actor: Actor, now: datetime
     """Nobody asks for the algorithm any more: what it has signed can be verified until it has expired."""
     by = By(actor=actor, now=now)
     hold(session)
-    pair = pair_of(session, algorithm)
-    if pair is None:
-        return
     why = f"no audience asks for {algorithm} any more"
-    remove(session, pair.next, by, why)
-    if pair.active.activated_at is not None and pair.active.activated_at > now:
-        remove(session, pair.active, by, why)
-        return
-    _leave(session, pair.active, KeyState.RETIRED, by)
-    _tell(session, AuditAction.SIGNING_KEY_RETIRE, pair.active, by, {"alg": algorithm, "reason": why})
+    for key in _living(session, algorithm).values():
+        if key.activated_at is None or key.activated_at > now:
+            remove(session, key, by, why)
+        else:
+            _leave(session, key, KeyState.RETIRED, by)
+            _tell(session, AuditAction.SIGNING_KEY_RETIRE, key, by, {"alg": algorithm, "reason": why})
 
 
 def destroyed(session: Session, key: SigningKey, by: By) -> None:

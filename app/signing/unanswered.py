@@ -12,9 +12,10 @@ from app.ledger.models import AuditRow
 from app.ledger.record import Actor, AuditEvent, record
 from app.signing import transitions
 
-_PATIENCE = timedelta(minutes=1)
-_OVERLAP = timedelta(hours=1)
-"""For nodes whose clocks differ, rows come in out of order."""
+_PATIENCE = timedelta(minutes=10)
+"""Far more than a signature takes and clocks differ: who is slow has not died."""
+_OVERLAP = timedelta(minutes=5)
+"""For nodes whose clocks differ even more, rows come in out of order."""
 _ERROR = "the outcome was never told: a signature may exist, the token was given to nobody"
 
 

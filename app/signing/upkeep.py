@@ -5,7 +5,7 @@ The work of any node's worker, any number of times; where two do it at once, one
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import select
@@ -20,8 +20,8 @@ from app.signing.algorithms import Algorithm
 from app.signing.checks import AnotherWasFaster, TooEarly
 from app.signing.keyring import Keyring
 from app.signing.lifecycle import Lifecycle
-from app.signing.making import Maker
 from app.signing.models import KeyState, SigningKey
+from app.signing.rotations import in_turn
 from app.signing.transitions import By
 from app.signing.unanswered import Unanswered
 
@@ -34,19 +34,21 @@ LastExpiry = Callable[[Session, str], datetime | None]
 @dataclass(frozen=True)
 class Upkeep:
     database: Database
-    maker: Maker
     keyring: Keyring
     lifecycle: Lifecycle
     clock: Clock
     last_expiry: LastExpiry
     unanswered: Unanswered
+    _told: dict[str, str] = field(default_factory=dict)
+    """Why an active key is not rotated, as the log has it; it is asked again every ten seconds."""
 
     def keep(self) -> None:
-        self.maker.heal(_WORKER)
+        self.lifecycle.settle(_WORKER)
         self.unanswered.settle(_WORKER)
         self._remove_dead()
-        for algorithm, active in self._past_their_age():
-            self._rotate(algorithm, active)
+        old = self._past_their_age()
+        for algorithm in in_turn(old):
+            self._rotate(algorithm, old[algorithm])
 
     def _rotate(self, algorithm: Algorithm, active: str) -> None:
         try:
@@ -54,7 +56,9 @@ class Upkeep:
         except (AnotherWasFaster, TooEarly):
             return  # another node did it; or it is tried again until *next* may sign
         except Refusal as refusal:
-            _log.error("%s is not rotated: %s", active, refusal)
+            if self._told.get(active) != str(refusal):
+                _log.error("%s is not rotated: %s", active, refusal)
+            self._told[active] = str(refusal)
 
     def _remove_dead(self) -> None:
         retired = select(SigningKey).where(SigningKey.state == KeyState.RETIRED)
@@ -78,8 +82,8 @@ class Upkeep:
         last = self.last_expiry(session, key.kid)
         return last is None or last <= limit
 
-    def _past_their_age(self) -> list[tuple[Algorithm, str]]:
+    def _past_their_age(self) -> dict[Algorithm, str]:
         limit = self.clock() - self.lifecycle.rules.rotation_period
         old = (SigningKey.state == KeyState.ACTIVE) & (SigningKey.activated_at <= limit)
         with self.database.reading() as session:
-            return [(Algorithm(key.alg), key.kid) for key in session.scalars(select(SigningKey).where(old))]
+            return {Algorithm(key.alg): key.kid for key in session.scalars(select(SigningKey).where(old))}

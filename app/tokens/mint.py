@@ -19,6 +19,7 @@ from app.ledger.record import Actor, AuditEvent, record
 from app.protocol.oauth_errors import OAuthError
 from app.protocol.principals import parties
 from app.signing.keyring import Keyring
+from app.signing.keystores import KeystoreError
 from app.tokens.assembly import Assembler, IdTokenGrant, Signed
 from app.tokens.commit import KeyOvertaken, commit, merged
 from app.tokens.grants import AccessGrant, GrantRefused
@@ -112,11 +113,16 @@ class Mint:
         assemble: Assemble,
         still: Still = lambda _: None,
     ) -> list[Signed]:
-        """Signed, then committed; once more if this process had yet to follow a change of keys."""
+        """Signed, then committed; once more if this process had yet to follow a change of keys, after which a
+        remote keystore may have destroyed the key that was asked to sign.
+        """
+        seen = self.keyring.current()
         try:
             return self._issue_once(connection, by, now, assemble, still)
-        except KeyOvertaken:
+        except (KeyOvertaken, KeystoreError) as error:
             self.keyring.refresh()
+            if isinstance(error, KeystoreError) and self.keyring.current().rows == seen.rows:
+                raise
             return self._issue_once(connection, by, now, assemble, still)
 
     def _issue_once(

@@ -4,7 +4,9 @@ From their sources and documentation; the guide to signing keys says the same.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 
+from app.clock import duration_text
 from app.signing.algorithms import Algorithm
 
 EXCLUDES: Mapping[Algorithm, tuple[str, ...]] = {
@@ -24,9 +26,9 @@ EXCLUDES: Mapping[Algorithm, tuple[str, ...]] = {
 }
 """Who does not take tokens that are signed so."""
 
-KEEPS: Mapping[str, str] = {
-    "whoever keeps to max-age": "COUNTERSIGN_JWKS_MAX_AGE",
-    "Vault, OpenBao": "for ever, in memory: write auth/jwt/config again, or restart it",
+_KEEP: Mapping[str, str] = {
+    "Vault, OpenBao": "for ever, in memory: write auth/jwt/config again, or show it an unknown kid",
+    "Go programs with go-oidc": "for ever, in memory: show them an unknown kid, or restart them",
     "Kubernetes": "for ever, in memory: restart the API server",
     "MinIO": "until it is restarted",
     "AWS, Google Cloud, Microsoft Entra": "hours, undocumented: remove the provider or its trust",
@@ -35,4 +37,12 @@ KEEPS: Mapping[str, str] = {
     "npm jose": "10 minutes",
     "Envoy, Spring Security, Nimbus": "5 minutes",
 }
-"""For how long a revoked key is still believed by whoever has fetched it, and what shortens that."""
+
+
+def keep(max_age: timedelta) -> dict[str, str]:
+    """For how long a revoked key is still believed by whoever has fetched it, and what shortens that.
+
+    An unknown kid is that of a token after ``countersign keys rotate --now``: what signs after a revocation
+    was published beside the revoked key, and is known.
+    """
+    return {"whoever keeps to max-age": duration_text(max_age), **_KEEP}

@@ -1,5 +1,7 @@
 """Git sources, subjects and workloads of projects; runs that wait for a worker, are retried, and lose logs"""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -11,14 +13,18 @@ branch_labels = None
 depends_on = None
 
 NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-_COMMIT = {
+_COMMIT: dict[str, sa.types.TypeEngine[Any]] = {
     "ref": sa.String(),
     "ref_type": sa.String(),
     "ref_path": sa.String(),
     "ref_protected": sa.Boolean(),
     "commit_sha": sa.String(),
 }
-_RUN = {"log_removed_at": UtcTime(), "started_by": sa.String(), "retry_of": NUMBER}
+_RUN: dict[str, sa.types.TypeEngine[Any]] = {
+    "log_removed_at": UtcTime(),
+    "started_by": sa.String(),
+    "retry_of": NUMBER,
+}
 
 
 def upgrade() -> None:

@@ -107,8 +107,8 @@ but for a start with an `Idempotency-Key`: [starting flows](../guides/runs.md).
 ## Operations
 
 `{{+path}}` stands for a path with slashes in it, as they are or as `%2F`. *Anybody*: whoever is known, as far
-as their permissions reach; *person*: a human in person with scope `api`; *administrator*: likewise; *run*: a run, by
-its own token.
+as their permissions reach; *person*: a human in person with scope `api`; *administrator*: likewise; *run*: a
+run, by its own token.
 
 | operation | | what it does | for |
 |---|---|---|---|

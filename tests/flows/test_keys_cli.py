@@ -80,6 +80,19 @@ class TestRevoking:
         assert "no signing key with this kid" in refused.stderr
         assert sample.cli("keys", "fetches", kid, exit_code=1).stdout == ""
 
+    @pytest.mark.parametrize("reason", ["", " ", "x" * 501])
+    def test_refuses_a_reason_before_it_asks(self, sample, reason):
+        refused = sample.cli("keys", "revoke", keys(sample)["active"], "--reason", reason, exit_code=1)
+        assert "reason: say why" in refused.stderr
+        assert "Type the key id" not in refused.stderr
+
+    def test_refuses_a_key_that_is_revoked_before_it_asks(self, sample):
+        kid = keys(sample)["active"]
+        sample.cli("keys", "revoke", kid, "--reason", "lost", "--yes")
+        refused = sample.cli("keys", "revoke", kid, "--reason", "lost", exit_code=1)
+        assert f"{kid} is revoked" in refused.stderr
+        assert "Type the key id" not in refused.stderr
+
     def test_asks_no_script_that_says_yes(self, sample):
         before = keys(sample)
         words = ("keys", "revoke", before["active"], "--reason", "lost", "--yes")

@@ -10,7 +10,7 @@ from typing import Any
 import hvac
 import pytest
 import requests
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from app.db import Database
 from app.flows.outbound import Outbound
@@ -94,7 +94,7 @@ class Shelf:
     def opened(self) -> Keystore:
         match self.kind:
             case KeystoreName.FILES:
-                return FileKeystore(self.folder, Secret(PASSPHRASE))
+                return FileKeystore(self.folder, Secret(PASSPHRASE), self.database)
             case KeystoreName.DATABASE:
                 return DatabaseKeystore(self.database, KeyEncryptionKey(self.kek), self.clock)
             case KeystoreName.TRANSIT:
@@ -119,6 +119,11 @@ class Shelf:
         }
         with self.database.writing() as session:
             session.execute(insert(SigningKey).values(values))
+
+    def bury(self) -> None:
+        """No key there ever was plays a part any more."""
+        with self.database.writing() as session:
+            session.execute(update(SigningKey).values(state="removed", destroyed_at=self.clock()))
 
     def row(self, kid: str) -> SigningKey:
         with self.database.reading() as session:

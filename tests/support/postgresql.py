@@ -50,9 +50,11 @@ class Cluster:
         members = family(self._process.pid)
         for pid in members:
             os.kill(pid, signal.SIGSTOP)
-        yield
-        for pid in members:
-            os.kill(pid, signal.SIGCONT)
+        try:
+            yield
+        finally:
+            for pid in members:
+                os.kill(pid, signal.SIGCONT)
 
     @contextmanager
     def database(self) -> Iterator[str]:

@@ -79,14 +79,14 @@ def await_ready(
 
 def end(process: subprocess.Popen[bytes], stop: signal.Signals, patience: float) -> None:
     process.send_signal(stop)
-    try:
+    with suppress(subprocess.TimeoutExpired):
         process.wait(patience)
-    except subprocess.TimeoutExpired:
-        raise AssertionError(f"{process.args!r} did not end within {patience} s of {stop.name}") from None
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    ended = process.returncode is not None
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    if not ended:  # after what may have gone wrong before, which then stands above it
+        raise AssertionError(f"{process.args!r} did not end within {patience} s of {stop.name}")
 
 
 def answers(url: str) -> bool:

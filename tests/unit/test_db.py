@@ -1,5 +1,6 @@
 """The database: what is promised of both kinds, and how SQLite is opened."""
 
+import os
 import threading
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -83,6 +84,37 @@ class TestATransaction:
             with components.database.writing() as session:
                 accounts.create_user(session, "alice", "a@example.com", is_admin=False, by=OPERATOR, now=NOW)
             assert reading.execute(text("SELECT count(*) FROM audit_events")).scalar_one() == before
+
+
+@on_every_database
+def test_a_forked_process_has_connections_of_its_own(components):
+    """Under `gunicorn --preload` all workers would talk over the one connection of their parent."""
+    database = components.database
+    me = select(text("pg_backend_pid()" if not database.is_sqlite else "1"))
+    with database.reading_connection() as connection:
+        ours = connection.execute(me).scalar_one()
+        dbapi = connection.connection.dbapi_connection
+
+    def theirs():
+        with database.reading_connection() as connection:
+            mine = connection.connection.dbapi_connection
+            return mine is not dbapi and (database.is_sqlite or connection.execute(me).scalar_one() != ours)
+
+    for child in [fork(theirs) for _ in range(2)]:
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    with database.reading_connection() as connection:
+        assert connection.execute(me).scalar_one() == ours
+
+
+def fork(holds) -> int:
+    """A child that exits with 0 if it does."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if holds() else 1)
+        finally:
+            os._exit(2)
+    return child
 
 
 class TestSqlite:

@@ -212,6 +212,39 @@ class TestAnHttpsIssuer:
         [fault] = faults(**PRODUCTION, KEY_PUBLISH_LEAD="1799s")
         assert "at least 30m" in fault
 
+    @pytest.mark.parametrize(
+        ("lead", "max_age", "refused"),
+        [("2h", "1h58m55s", False), ("2h", "1h58m56s", True), ("2h", "3h", True), ("30m", "15m", False)],
+    )
+    def test_publishes_a_key_for_longer_than_the_jwks_is_kept(self, lead, max_age, refused):
+        given = {"KEY_PUBLISH_LEAD": lead, "JWKS_MAX_AGE": max_age}
+        if not refused:
+            assert read(**PRODUCTION, **given).doubts == ()
+            return
+        [fault] = faults(**PRODUCTION, **given)
+        assert fault.startswith(
+            "COUNTERSIGN_JWKS_MAX_AGE is at least 65s less than COUNTERSIGN_KEY_PUBLISH_LEAD"
+        )
+        assert fault.endswith("lower the one or raise the other")
+
+    def test_rotates_no_faster_than_retired_keys_leave(self):
+        assert read(**PRODUCTION, KEY_ROTATION_PERIOD="4d").doubts == ()
+        [fault] = faults(**PRODUCTION, KEY_ROTATION_PERIOD="95h")
+        assert fault.startswith("COUNTERSIGN_KEY_ROTATION_PERIOD is at least 4d")
+        assert read(KEY_ROTATION_PERIOD="14s").doubts == (fault,)
+
+    def test_names_a_short_lead_and_a_long_age_together(self):
+        found = faults(**PRODUCTION, KEY_PUBLISH_LEAD="10m")
+        assert [fault.split()[0] for fault in found] == [
+            "COUNTERSIGN_KEY_PUBLISH_LEAD",
+            "COUNTERSIGN_JWKS_MAX_AGE",
+        ]
+        assert read(KEY_PUBLISH_LEAD="10m").doubts == found
+
+    @pytest.mark.parametrize("broken", [{"KEY_PUBLISH_LEAD": "a day"}, {"JWKS_MAX_AGE": "a day"}])
+    def test_compares_only_what_is_well_formed(self, broken):
+        assert len(faults(**PRODUCTION, **broken)) == 1
+
     @pytest.mark.parametrize(("kind", "refused"), [("nfs4", True), ("fuse.sshfs", True), ("ext4", False)])
     def test_refuses_sqlite_on_a_network_disk(self, kind, refused, mounted):
         mounted(kind)

@@ -1,5 +1,7 @@
 """Signing keys: their public history, and what ends it."""
 
+import logging
+from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -8,11 +10,13 @@ from app import representation as shapes
 from app.endpoints.api.call import Call, naming
 from app.endpoints.api.operations import By, Resource
 from app.endpoints.api.schemas import Input, Output, Page
-from app.errors import InvalidInput
+from app.endpoints.problems import KEYLESS
+from app.errors import InvalidInput, Refusal
 from app.representation import Shape
 from app.signing import rotations
 from app.signing.algorithms import Algorithm
 from app.signing.fetches import fetched_since
+from app.signing.keystores import KeystoreError
 from app.signing.transitions import LONGEST_REASON
 from app.tokens.key_impact import impact_of
 
@@ -30,6 +34,9 @@ Reason = Annotated[
 ]
 
 
+_log = logging.getLogger(__name__)
+
+
 class KeyAnswer(Output):
     kid: str
     alg: str
@@ -41,7 +48,7 @@ class KeyAnswer(Output):
     removed_at: str | None
     revoked_at: str | None
     destroyed_at: Annotated[str | None, Field(description="Since when there is no private half.")]
-    reason: Annotated[str | None, Field(description="Why it was revoked.")]
+    reason: Annotated[str | None, Field(description="Why it was revoked; administrators read it.")]
 
 
 class FetchAnswer(Output):
@@ -116,8 +123,10 @@ class RevocationBody(Input):
 @keys.operation("GET", "/keys", by=By.ANYBODY, answer=Page[KeyAnswer], opens="nothing")
 def list_keys(call: Call) -> Shape:
     """List signing keys, the newest publication first; the keys themselves are in the JWKS."""
-    rows = call.components.keyring.history()
-    return {"items": [shapes.signing_key(row) for row in rows], "next_cursor": None}
+    items = [shapes.signing_key(row) for row in call.components.keyring.history()]
+    if not call.caller.is_admin:
+        items = [item | {"reason": None} for item in items]
+    return {"items": items, "next_cursor": None}
 
 
 @keys.operation("GET", "/keys/fetches", by=By.ADMINISTRATOR, answer=Page[FetchAnswer])
@@ -132,7 +141,7 @@ def list_key_fetches(call: Call, query: FetchesQuery) -> Shape:
 @keys.operation("GET", "/keys/{kid}/impact", by=By.ADMINISTRATOR, answer=ImpactAnswer)
 def get_key_impact(call: Call, kid: Kid) -> Shape:
     """Tell what revoking a key would break."""
-    return shapes.key_impact(impact_of(call.session, kid, call.now))
+    return shapes.key_impact(impact_of(call.session, kid, call.now), call.components.settings.jwks_max_age)
 
 
 @keys.operation(
@@ -157,7 +166,16 @@ def rotate_keys(call: Call, body: RotationBody) -> Shape:
     parts = call.components
     with naming("alg"):
         done = rotations.rotate(parts.lifecycle, parts.keyring, wish, call.by, call.admit_again)
-    return shapes.rotations(done)
+    waiting = {alg: _worded(alg, refusal) for alg, refusal in done.waiting.items()}
+    return shapes.rotations(replace(done, waiting=waiting))
+
+
+def _worded(alg: Algorithm, refusal: Refusal) -> Refusal:
+    """What a keystore says is for operators."""
+    if not isinstance(refusal, KeystoreError):
+        return refusal
+    _log.error("%s is not rotated: %s", alg, refusal)
+    return Refusal(KEYLESS)
 
 
 @keys.operation(
@@ -176,6 +194,6 @@ def revoke_key(call: Call, kid: Kid, body: RevocationBody) -> Shape:
     """
     parts = call.components
     with parts.database.reading() as session:
-        impact = shapes.key_impact(impact_of(session, kid, call.now))
+        impact = shapes.key_impact(impact_of(session, kid, call.now), parts.settings.jwks_max_age)
     row = parts.lifecycle.revoke(kid, body.reason, call.by, expected=body.expected, permit=call.admit_again)
     return shapes.revoked_key(row, parts.keyring.current().active_kid(row.alg), impact)

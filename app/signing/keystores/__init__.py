@@ -25,7 +25,10 @@ class Keystores:
 
     def __getitem__(self, name: str) -> Keystore:
         """``KeystoreError`` for one that this node's settings do not open."""
-        known = KeystoreName(name)
+        try:
+            known = KeystoreName(name)
+        except ValueError:
+            raise KeystoreError(f"this version knows no keystore {name}: upgrade this node") from None
         if known not in self._made:
             self._made[known] = self._makers[known]()
         return self._made[known]

@@ -6,15 +6,15 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
-from app.errors import InvalidInput
+from app.errors import Refusal
 from app.signing.algorithms import RSA_BITS, Algorithm, PrivateKey, RawSigner
 
 IN_THE_MAKING = timedelta(minutes=10)
 """Younger than this, a key without a row may be on its way to one, on another node."""
 
 
-class KeystoreError(InvalidInput):
-    """A private key cannot be had, or does not sign; the message says which and what to do."""
+class KeystoreError(Refusal):
+    """A private key cannot be had, or does not sign; the message tells operators which and what to do."""
 
 
 class KeystoreName(StrEnum):

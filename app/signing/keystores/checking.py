@@ -1,14 +1,14 @@
-"""Whether what should sign can: for ``countersign doctor``, before a token needs it."""
+"""Whether what should sign can, before a token needs it: for ``countersign doctor``, and a rotation."""
 
 from collections.abc import Iterator, Sequence
 
 from app.signing.algorithms import Algorithm, verifier
 from app.signing.keystores import Keystores
 from app.signing.keystores.base import KeystoreError
-from app.signing.models import KeyState, SigningKey
+from app.signing.models import SIGNING, SigningKey
 
-SIGNING = (KeyState.NEXT, KeyState.ACTIVE)
-_PROBE = b"countersign doctor"
+_PROBE = b"countersign"
+"""Has no dots, so that its signature is of no token."""
 
 
 def check_signs(key: SigningKey, keystores: Keystores) -> None:

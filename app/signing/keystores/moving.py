@@ -18,9 +18,9 @@ from app.ledger.record import Actor, record
 from app.signing.algorithms import Algorithm, PrivateKey
 from app.signing.keystores import Keystores
 from app.signing.keystores.base import Keystore, KeystoreError, KeystoreName, NewKey, ReadableKeystore
-from app.signing.keystores.checking import SIGNING, check_signs
+from app.signing.keystores.checking import check_signs
 from app.signing.keystores.files import FileKeystore
-from app.signing.models import SigningKey
+from app.signing.models import SIGNING, SigningKey
 from app.signing.transitions import hold
 
 

@@ -13,6 +13,7 @@ import requests
 from hvac.adapters import RawAdapter
 
 from app.errors import Refusal
+from app.forks import renewed_in_children
 from app.secret import Secret
 from app.signing.keystores.base import KeystoreError
 from app.signing.keystores.transit_login import Login
@@ -53,9 +54,13 @@ class TransitServer:
         self._connect = connect
         self._namespace = namespace
         self._monotonic = monotonic
-        self._lock = threading.Lock()
+        renewed_in_children(self, TransitServer._unlock)
+        self._unlock()
         self._token: _Token | None = None
         self._closed_until = -math.inf
+
+    def _unlock(self) -> None:
+        self._lock = threading.Lock()
 
     def ask(self, step: str, question: Question) -> Mapping[str, Any] | None:
         """The answer's ``data``, ``None`` if there is no such thing there; ``step`` completes "cannot …".
@@ -92,7 +97,7 @@ class TransitServer:
 
     def _logged_in(self) -> _Token:
         step, secret, now = "log in", self._secret(), self._monotonic()
-        response = self._put(step, Secret(""), lambda client: self._login.present(client, secret))
+        response = self._put(step, secret, lambda client: self._login.present(client, secret), anonymous=True)
         if not response.ok:
             if self._login.serves(response):
                 return _Token(secret, math.inf, math.inf)
@@ -109,13 +114,17 @@ class TransitServer:
         except ValueError as error:
             raise self._fault("log in", f"its credential {error}") from None
 
-    def _put(self, step: str, token: Secret, question: Question) -> requests.Response:
-        """The answer, whatever it says, unless the server itself is not well."""
+    def _put(
+        self, step: str, secret: Secret, question: Question, *, anonymous: bool = False
+    ) -> requests.Response:
+        """The answer, whatever it says, unless the server itself is not well. ``secret`` is never quoted; it
+        is the token, unless the question is ``anonymous``.
+        """
         if self._monotonic() < self._closed_until:
             raise self._fault(step, "it did not answer a moment ago, and is asked again in seconds")
         try:
-            response = question(self._client(token))
-            why = _said(response, token) if response.status_code >= 500 else None  # noqa: PLR2004 - RFC 9110 §15.6
+            response = question(self._client(Secret("") if anonymous else secret))
+            why = _said(response, secret) if response.status_code >= 500 else None  # noqa: PLR2004 - RFC 9110 §15.6
         except (Refusal, requests.RequestException) as fault:
             why = str(fault) if isinstance(fault, Refusal) else "the connection failed"
         if why is not None:
@@ -131,11 +140,20 @@ class TransitServer:
             verify=True,
             timeout=None,
             allow_redirects=False,
-            session=self._connect(self.url),
+            session=self._session(),
             adapter=RawAdapter,
             namespace=self._namespace,
             ignore_exceptions=True,
         )
+
+    def _session(self) -> requests.Session:
+        try:
+            return self._connect(self.url)
+        except OSError as error:
+            why = (
+                f"COUNTERSIGN_TRANSIT_CA_FILE is no readable PEM file of certificates: {type(error).__name__}"
+            )
+            raise KeystoreError(why) from None
 
     def _fault(self, step: str, why: str) -> KeystoreError:
         return KeystoreError(f"transit keystore: cannot {step} at {self.url}: {why}")
@@ -150,9 +168,9 @@ def _object(response: requests.Response) -> Mapping[str, Any]:
 
 
 def _said(response: requests.Response, secret: Secret) -> str:
-    """Its status and its own words, if they can be shown."""
-    text = _words(response)
-    hidden = secret.reveal() != "" and secret.reveal() in text
+    """Its status and its own words, if they can be shown: some echo the request, as it is or in JSON."""
+    text, value = _words(response), secret.reveal()
+    hidden = value in text or json.dumps(value)[1:-1] in text
     shown = " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_QUOTED]
     return f"it answers {response.status_code}" + (f" ({shown})" if shown and not hidden else "")
 

@@ -2,7 +2,10 @@
 
 import pytest
 
-from tests.support.components import ManualClock, installed
+from app.signing.algorithms import Algorithm
+from app.wiring import Components
+from tests.support.components import OPERATOR, ManualClock, installed
+from tests.unit.signing.keysets import key
 
 
 def test_alive(shared_world):
@@ -23,6 +26,35 @@ def test_not_ready_without_its_keys(prepared, tmp_path, caplog):
     assert answer.status_code == 503
     assert answer.get_json() == {"ready": False, "faults": ["signing key"], "warnings": []}
     assert "restore it from a backup" in caplog.text
+
+
+def test_not_ready_once_the_key_that_signs_is_one_it_cannot_have(prepared, tmp_path):
+    """It was ready; then another node rotated to a key whose file is not here. Discovery goes on."""
+    with installed(prepared, tmp_path, ManualClock()) as app:
+        node = app.extensions["countersign"]
+        assert app.test_client().get("/readyz").status_code == 200
+        kid = Components(node.settings, node.clock).lifecycle.rotate(Algorithm.RS256, OPERATOR)
+        (tmp_path / "keys" / f"{kid}.pem").rename(tmp_path / "elsewhere")
+        node.keyring.refresh()
+        answer = app.test_client().get("/readyz")
+        assert (answer.status_code, answer.get_json()["faults"]) == (503, ["signing key"])
+        assert app.test_client().get("/.well-known/jwks.json").status_code == 200
+        (tmp_path / "elsewhere").rename(tmp_path / "keys" / f"{kid}.pem")
+        node.keyring.refresh()
+        assert app.test_client().get("/readyz").status_code == 200
+
+
+def test_warns_of_an_algorithm_whose_key_cannot_be_had(world, tmp_path):
+    with (
+        world.components.lifecycle.offering(Algorithm.ES256, OPERATOR) as take,
+        world.components.database.writing() as session,
+    ):
+        take(session)
+    kid = key(world.components, "active", "ES256").kid
+    (tmp_path / "keys" / f"{kid}.pem").unlink()
+    world.components.keyring._snapshot = None
+    answer = world.http.get("/readyz")
+    assert (answer.status_code, answer.get_json()["warnings"]) == (200, ["keystores"])
 
 
 def test_not_ready_before_it_is_migrated(prepared, tmp_path, caplog):

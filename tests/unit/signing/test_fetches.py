@@ -1,6 +1,7 @@
 """Has my Vault seen the new key yet: who fetched the JWKS since, without letting strangers fill anything."""
 
 import pytest
+from sqlalchemy import event
 
 from app.errors import NotFound
 from app.signing.algorithms import Algorithm
@@ -76,6 +77,33 @@ def test_strangers_fill_neither_the_memory_nor_the_table(world):
     assert len(rows) <= 2001
     assert sum(times for *_, times in rows) == 3600
     assert {agent: times for agent, _, times in rows}["other"] > 1000
+
+
+def test_who_makes_up_names_in_one_place_leaves_room_for_all_others(world):
+    log, newest = world.components.fetches, world.components.keyring.current().newest
+    for part in range(50):
+        for number in range(60):
+            log.note(newest, f"agent {part} {number}", "10.0.0.1")
+        world.components.fetches.flush()
+    log.note(newest, "vault/1.20", "10.1.2.3")
+    rows = since(world, newest)
+    assert ("vault/1.20", "10.1.2.0/24", 1) in rows
+    assert len(rows) == 52
+    assert ("other", "10.0.0.0/24", 3000 - 50) in rows
+
+
+@on_every_database
+def test_a_flush_writes_once_however_many_there_are(world):
+    log, newest = world.components.fetches, world.components.keyring.current().newest
+    for number in range(500):
+        log.note(newest, f"agent {number % 7}", f"10.0.{number % 200}.1")
+    said = []
+    engine = world.components.database.engine
+    event.listen(engine, "before_cursor_execute", lambda *given: said.append((given[2], given[5])))
+    log.flush()
+    assert [many for text, many in said if "jwks_fetches" in text and "SELECT" not in text] == [True]
+    assert len(said) <= 3
+    assert sum(times for *_, times in since(world, newest)) == 500
 
 
 def test_what_cannot_be_written_now_is_written_later(world, tmp_path):

@@ -1,14 +1,19 @@
 """Other processes: what they see of a change, and what they show when their database is gone."""
 
+import threading
 import time
 from contextlib import contextmanager
+from itertools import count
 
 import pytest
+from sqlalchemy import update
 
 from app.factory import create_app
 from app.signing import keyring
 from app.signing.algorithms import Algorithm
 from app.signing.keyring import FOLLOWS_WITHIN_SECONDS
+from app.signing.keystores import KeystoreError
+from app.signing.models import SigningKey
 from app.tokens import audiences
 from app.wiring import Components
 from tests.support.components import ISSUER, OPERATOR, on_every_database, parts, settings_for
@@ -57,6 +62,59 @@ def test_a_look_that_was_overtaken_by_another_threads_is_mended_by_the_next(comp
     components.keyring._snapshot = before
     components.keyring.refresh()
     assert components.keyring.current().active.kid == kid
+
+
+def test_a_slow_look_brings_no_revoked_key_back(components, monkeypatch):
+    """Another thread reads, is held up, and ends after the revocation has been seen."""
+    ring, kid = components.keyring, components.keyring.current().active.kid
+    reads, revoked = ring._opened, threading.Event()
+    has_read = threading.Event()
+
+    def slow(rows):
+        if threading.current_thread() is look:
+            has_read.set()
+            assert revoked.wait(60)
+        return reads(rows)
+
+    monkeypatch.setattr(ring, "_opened", slow)
+    look = threading.Thread(target=ring.refresh)
+    look.start()
+    assert has_read.wait(60)
+    components.lifecycle.revoke(kid, "leaked", OPERATOR)
+    revoked.set()
+    look.join()
+    assert kid not in {jwk["kid"] for jwk in ring.current().public_jwks}
+
+
+def test_whatever_goes_wrong_beside_it_goes_on_following(components, monkeypatch, caplog):
+    """Nobody would start it again."""
+    monkeypatch.setattr(keyring, "_EVERY_SECONDS", 0.01)
+    times = count()
+
+    def wrong():
+        next(times)
+        raise RuntimeError("secret words")
+
+    with another_node(components) as node:
+        node.keyring.follow(beside=wrong)
+        until(lambda: next(times) > 5, patience=30)
+        kid = components.lifecycle.rotate(RS256, OPERATOR)
+        until(lambda: node.keyring.current().active.kid == kid, patience=30)
+    assert [each.getMessage() for each in caplog.records if "kept" in each.getMessage()] == [
+        "counts are kept: RuntimeError"
+    ]
+
+
+def test_a_keystore_of_a_newer_version_is_a_fault_of_its_own_key_alone(components):
+    """While nodes are upgraded one after the other."""
+    with another_node(components) as node, components.database.writing_connection() as connection:
+        node.keyring.current()
+        connection.execute(update(SigningKey).where(SigningKey.state == "active").values(keystore="kms"))
+        connection.commit()
+        node.keyring.refresh()
+        assert node.keyring.current().active
+        with another_node(components) as fresh, pytest.raises(KeystoreError, match="upgrade this node"):
+            fresh.keyring.current()
 
 
 def test_what_has_not_changed_is_not_read_again(components):

@@ -155,7 +155,7 @@ def test_a_key_that_is_not_saved_is_not_published(components, tmp_path):
     (folder / "keys").write_text("")
     fresh = Components(settings_for(folder), ManualClock())
     fresh.database.upgrade()
-    with pytest.raises(OSError, match="keys"):
+    with pytest.raises(KeystoreError, match="File exists: set COUNTERSIGN_KEYS_DIR"):
         fresh.lifecycle.ensure_keys(OPERATOR)
     assert rows(fresh) == []
     fresh.database.dispose()

@@ -9,9 +9,11 @@ import pytest
 
 from app.errors import Conflict, InvalidInput, NotFound
 from app.ledger.record import Actor
+from app.signing import rotations
 from app.signing.algorithms import Algorithm
 from app.signing.checks import AnotherWasFaster, TooEarly
 from app.signing.keystores import KeystoreError
+from app.signing.rotations import Wish
 from app.tokens.presented import NotAlive
 from app.wiring import Components
 from tests.support.components import NOW, OPERATOR, ManualClock, on_every_database, settings_for
@@ -218,7 +220,48 @@ class TestAnAlgorithm:
         assert sorted(states(components, "ES256")) == ["active", "next"]
 
 
+@pytest.fixture
+def three(components, clock):
+    """As many algorithms as there may be, none in its lead: two rotations fill the JWKS."""
+    for algorithm in (ES256, EDDSA):
+        take_into_use(components, algorithm)
+    clock.advance(days=2)
+    return components
+
+
+class TestAllAlgorithms:
+    def test_what_has_no_room_is_told_beside_what_was_rotated(self, three):
+        done = rotations.rotate(three.lifecycle, three.keyring, Wish(), OPERATOR)
+        assert [each.alg for each in done.rotated] == [RS256, ES256]
+        [(algorithm, why)] = done.waiting.items()
+        assert algorithm is EDDSA
+        assert "more than 8 keys" in str(why)
+
+    def test_a_private_half_that_is_lost_holds_up_no_other(self, three, tmp_path):
+        (tmp_path / "keys" / f"{key(three, 'next').kid}.pem").unlink()
+        done = rotations.rotate(three.lifecycle, three.keyring, Wish(), OPERATOR)
+        assert [each.alg for each in done.rotated] == [ES256, EDDSA]
+        assert "restore it from a backup" in str(done.waiting[RS256])
+
+    def test_one_that_was_asked_for_is_refused_as_it_is(self, three):
+        rotations.rotate(three.lifecycle, three.keyring, Wish(), OPERATOR)
+        with pytest.raises(Conflict, match="more than 8 keys"):
+            rotations.rotate(three.lifecycle, three.keyring, Wish(algorithm=EDDSA), OPERATOR)
+
+
 class TestTheSchedule:
+    def test_rotates_first_what_every_verifier_takes_and_logs_once_what_waits(self, three, clock, caplog):
+        clock.advance(days=90)
+        for _ in range(3):
+            three.upkeep.keep()
+            clock.advance(seconds=10)
+        assert [each for each in (RS256, ES256, EDDSA) if "retired" in states(three, each)] == [RS256, ES256]
+        [line] = [each.getMessage() for each in caplog.records if "is not rotated" in each.getMessage()]
+        assert key(three, "active", EDDSA).kid in line
+        clock.advance(days=2)
+        three.upkeep.keep()
+        assert "retired" in states(three, EDDSA)
+
     def test_rotates_what_is_past_its_age(self, components, clock):
         clock.advance(days=89, hours=23)
         components.upkeep.keep()

@@ -1,13 +1,16 @@
 """Any acts in any order on two nodes, with any pauses and crashes between: no verifier ever notices.
 
-A verifier here is anybody who has fetched the JWKS within the publish lead, and keeps to what it got.
+One node's clock is a minute fast, the other's a minute slow; keys lie in files and in the database. A
+verifier here is anybody who has fetched the JWKS within the publish lead, and keeps to what it got.
 """
 
 import shutil
 import tempfile
-from contextlib import suppress
+from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +18,15 @@ import pytest
 from hypothesis import settings as effort_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from sqlalchemy import select
 
-from app.clock import timestamp
 from app.errors import Refusal
-from app.signing.algorithms import Algorithm, decoded, verifier
-from app.signing.models import PUBLISHED, KeyState
+from app.ledger.key import FILE_NAME as LEDGER_KEY
+from app.signing.algorithms import Algorithm, PrivateKey, decoded, generate, verifier
+from app.signing.keystores import KeystoreError, KeystoreName
+from app.signing.keystores.base import IN_THE_MAKING
+from app.signing.keystores.models import SealedKey
+from app.signing.models import PUBLISHED, SIGNING, KeyState
 from app.tokens import audiences
 from app.tokens.audiences import AudienceKind
 from app.tokens.grants import Account, decide
@@ -30,16 +37,19 @@ from tests.support.crash import killed_before
 from tests.unit.signing.keysets import (
     assert_no_key_signed_early,
     assert_one_pair_of_each,
-    assert_private_halves,
     assert_told,
     told,
 )
 
 LEAD = timedelta(hours=24)
+SKEW = timedelta(seconds=60)
+KEK = b64encode(bytes(32)).decode()
 ADDED = (Algorithm.ES256, Algorithm.EDDSA, Algorithm.ES384)
 ENDS = (KeyState.REVOKED, KeyState.REMOVED)
 NODES = st.integers(0, 1)
 ALGORITHMS = st.sampled_from([Algorithm.RS256, *ADDED])
+KEYSTORES = st.sampled_from([KeystoreName.FILES, KeystoreName.DATABASE])
+IMPORTED = st.integers(0, 3)
 STEPS = st.integers(1, 60)
 HOUR = 3600.0
 PAUSES = st.sampled_from([1.0, 4.0, 60.0, 600.0, HOUR, 12 * HOUR, 24 * HOUR, 25 * HOUR, 45 * 24 * HOUR])
@@ -49,11 +59,37 @@ def uri(algorithm: Algorithm) -> str:
     return f"https://{algorithm.lower()}.example"
 
 
+@cache
+def from_elsewhere(algorithm: Algorithm, number: int) -> PrivateKey:
+    return generate(algorithm)
+
+
+@dataclass(frozen=True)
+class Off:
+    """A clock that goes as the other does, and wrong."""
+
+    clock: ManualClock
+    by: timedelta
+
+    def __call__(self) -> datetime:
+        return self.clock() + self.by
+
+
 @dataclass(frozen=True)
 class Minted:
     token: str
     kid: str
     expires_at: datetime
+
+
+ACTS: dict[str, Callable[[Components, Algorithm, PrivateKey], object]] = {
+    "rotate": lambda it, algorithm, _: it.lifecycle.rotate(algorithm, OPERATOR, override="a drill"),
+    "revoke": lambda it, *_: it.lifecycle.revoke(it.keyring.current().active.kid, "lost", OPERATOR),
+    "keep": lambda it, *_: it.upkeep.keep(),
+    "import": lambda it, algorithm, key: it.lifecycle.import_key(key, algorithm, OPERATOR),
+    "move to files": lambda it, *_: it.mover.move(KeystoreName.FILES, OPERATOR),
+    "move to the database": lambda it, *_: it.mover.move(KeystoreName.DATABASE, OPERATOR),
+}
 
 
 class Walk(RuleBasedStateMachine):
@@ -66,8 +102,9 @@ class Walk(RuleBasedStateMachine):
         shutil.copytree(self.prepared.home, self.folder / "var")
         shutil.copytree(self.prepared.keys, self.folder / "keys")
         self.clock = ManualClock()
-        self.settings = settings_for(self.folder)
-        self.nodes = [Components(self.settings, self.clock) for _ in range(2)]
+        self.settings = settings_for(self.folder, KEY_ENCRYPTION_KEY=KEK)
+        self.clocks = [Off(self.clock, SKEW), Off(self.clock, -SKEW)]
+        self.nodes = [Components(self.settings, clock) for clock in self.clocks]
         for node in self.nodes:
             node.keyring._snapshot = self.prepared.opened
         self.followed_at = self.clock()
@@ -83,8 +120,12 @@ class Walk(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
     def attempt(self, node: int, act: Any) -> None:
-        with suppress(Refusal):
+        try:
             act(self.nodes[node])
+        except KeystoreError:
+            raise  # no keystore has any reason here
+        except Refusal:
+            return
 
     def fetch(self) -> None:
         """A verifier's cache, refilled."""
@@ -99,7 +140,7 @@ class Walk(RuleBasedStateMachine):
             for node in self.nodes:
                 node.keyring.refresh()
             self.followed_at = self.clock()
-        if self.clock() - self.fetched_at >= LEAD:
+        if self.clock() - self.fetched_at >= LEAD - 2 * SKEW:
             self.fetch()
 
     @rule(node=NODES, algorithm=ALGORITHMS)
@@ -115,8 +156,7 @@ class Walk(RuleBasedStateMachine):
             )
             token = signed.token.reveal()
             header, claims = parts(token)
-            expires_at = self.clock() + timedelta(seconds=claims["exp"] - timestamp(self.clock()))
-            self.minted.append(Minted(token, header["kid"], expires_at))
+            self.minted.append(Minted(token, header["kid"], datetime.fromtimestamp(claims["exp"], UTC)))
 
         self.attempt(node, issue)
 
@@ -135,7 +175,7 @@ class Walk(RuleBasedStateMachine):
     @rule(node=NODES, algorithm=st.sampled_from(ADDED))
     def register(self, node: int, algorithm: Algorithm) -> None:
         def act(components: Components) -> None:
-            now = {"by": OPERATOR, "now": self.clock()}
+            now = {"by": OPERATOR, "now": components.clock()}
             with (
                 components.lifecycle.offering(algorithm, OPERATOR) as take_into_use,
                 components.database.writing() as session,
@@ -149,33 +189,36 @@ class Walk(RuleBasedStateMachine):
     def remove(self, node: int, algorithm: Algorithm) -> None:
         def act(components: Components) -> None:
             with components.database.writing() as session:
-                audiences.remove(session, uri(algorithm), by=OPERATOR, now=self.clock())
+                audiences.remove(session, uri(algorithm), by=OPERATOR, now=components.clock())
 
         self.attempt(node, act)
+
+    @rule(node=NODES, algorithm=ALGORITHMS, number=IMPORTED)
+    def take_in(self, node: int, algorithm: Algorithm, number: int) -> None:
+        key = from_elsewhere(algorithm, number)
+        self.attempt(node, lambda it: it.lifecycle.import_key(key, algorithm, OPERATOR))
+
+    @rule(node=NODES, to=KEYSTORES)
+    def move(self, node: int, to: KeystoreName) -> None:
+        self.attempt(node, lambda it: it.mover.move(to, OPERATOR))
 
     @rule(node=NODES)
     def keep(self, node: int) -> None:
         self.nodes[node].upkeep.keep()
 
-    @rule(step=STEPS, algorithm=ALGORITHMS, act=st.sampled_from(["rotate", "revoke", "keep"]))
-    def crash(self, step: int, algorithm: Algorithm, act: str) -> None:
+    @rule(step=STEPS, algorithm=ALGORITHMS, number=IMPORTED, act=st.sampled_from([*ACTS]))
+    def crash(self, step: int, algorithm: Algorithm, number: int, act: str) -> None:
         """`kill -9` in the middle of it; then that node starts again."""
-        active = self.nodes[0].keyring.current().active.kid
+        key = from_elsewhere(algorithm, number)
 
         def half() -> None:
-            node = Components(self.settings, self.clock)
-            if act == "rotate":
-                node.lifecycle.rotate(algorithm, OPERATOR, override="a drill")
-            elif act == "revoke":
-                node.lifecycle.revoke(active, "lost", OPERATOR)
-            else:
-                node.upkeep.keep()
+            ACTS[act](Components(self.settings, self.clocks[1]), algorithm, key)
 
         for node in self.nodes:
             node.database.dispose()
         killed_before(step, half)
         self.nodes[1].database.dispose()
-        self.nodes[1] = Components(self.settings, self.clock)
+        self.nodes[1] = Components(self.settings, self.clocks[1])
         self.nodes[1].prepare(OPERATOR)
 
     @invariant()
@@ -219,8 +262,19 @@ class Walk(RuleBasedStateMachine):
 
     @invariant()
     def nothing_that_is_dead_keeps_its_private_half_past_a_start(self) -> None:
-        self.nodes[1].lifecycle.ensure_keys(OPERATOR)
-        assert_private_halves(self.nodes[1], self.folder / "keys")
+        node = self.nodes[1]
+        node.lifecycle.ensure_keys(OPERATOR)
+        rows = node.keyring.history()
+        living = {row.kid: row.keystore for row in rows if row.state in SIGNING}
+        assert {row.kid for row in rows if row.destroyed_at is None} == living.keys()
+        files = {file.name for file in (self.folder / "keys").iterdir() if not file.name.startswith(".new-")}
+        in_files = {kid for kid, store in living.items() if store == KeystoreName.FILES}
+        assert files - {LEDGER_KEY} == {f"{kid}.pem" for kid in in_files}
+        with node.database.reading() as session:
+            sealed = {row.kid: row.created_at for row in session.scalars(select(SealedKey))}
+        assert living.keys() - in_files <= sealed.keys()
+        left = sealed.keys() - (living.keys() - in_files)
+        assert all(sealed[kid] >= node.clock() - IN_THE_MAKING for kid in left), "another may be making it"
 
 
 @pytest.mark.slow

@@ -3,8 +3,9 @@
 import pytest
 
 from app.endpoints.api.keys import keys
+from app.factory import create_app
 from app.identity import accounts
-from tests.support.components import OPERATOR, inhabited
+from tests.support.components import OPERATOR, inhabited, settings_for
 from tests.unit.signing.keysets import assert_whole, key
 
 from .conftest import CALLERS, in_api, problem
@@ -95,16 +96,44 @@ def test_a_key_is_revoked_after_its_impact_was_told(api):
     impact = api("administrator", "GET", f"/keys/{active}/impact").get_json()
     assert (impact["state"], impact["access_tokens"]) == ("active", 2)
     assert "Vault, OpenBao" in impact["verifiers_keep_it"]
+    assert impact["verifiers_keep_it"]["whoever keeps to max-age"] == "15m"
     path, body = f"/keys/{active}/revoke", {"reason": "in a repository", "expected": "active"}
     problem(api("administrator", "POST", path, body | {"expected": "retired"}), 409)
     done = api("administrator", "POST", path, body).get_json()
     assert (done["state"], done["active"], done["impact"]) == ("revoked", following, impact)
     problem(api("administrator", "POST", path, body), 409)
     problem(api("composite token", "GET", "/me"), 401)  # its token was signed by that key
-    [shown] = [each for each in api("alice", "GET", "/keys").get_json()["items"] if each["kid"] == active]
+    [of_alice] = [each for each in api("alice", "GET", "/keys").get_json()["items"] if each["kid"] == active]
+    assert of_alice["reason"] is None
+    [shown] = [
+        each for each in api("administrator", "GET", "/keys").get_json()["items"] if each["kid"] == active
+    ]
     assert (shown["state"], shown["reason"]) == ("revoked", "in a repository")
     assert shown["destroyed_at"] >= shown["revoked_at"]
     whole(api)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/keys/rotate", {}),
+        ("PUT", "/audiences/https%3A%2F%2Fa.example", {"kind": "api", "alg": "ES256"}),
+    ],
+)
+def test_a_keystore_that_does_not_answer_is_asked_again_later(
+    peopled, tmp_path, clock, caplog, method, path, body
+):
+    transit = {"KEYSTORE": "transit", "TRANSIT_URL": "http://127.0.0.1:9", "TRANSIT_TOKEN": "hvs.x"}
+    with inhabited(peopled, tmp_path, clock) as world:
+        authorization = in_api(world).authorization
+        app = create_app(settings_for(tmp_path, **transit))
+        headers = {"Authorization": authorization["administrator"]}
+        answer = app.test_client().open(f"/api/v1{path}", method=method, json=body, headers=headers)
+        app.extensions["countersign"].database.dispose()
+    assert problem(answer, 503)["title"] == "The signing key cannot be had."
+    assert answer.headers["Retry-After"]
+    assert "127.0.0.1" not in answer.text
+    assert "127.0.0.1:9" in caplog.text
 
 
 def test_an_administrator_who_was_disabled_meanwhile_rotates_nothing(peopled, tmp_path, clock, monkeypatch):

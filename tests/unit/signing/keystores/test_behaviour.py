@@ -91,10 +91,11 @@ class TestWhatACrashHasLeft:
 
     def test_is_no_key_that_has_its_row_and_is_confirmed(self, shelf):
         key = shelf.make()
-        shelf.publish(key)
+        shelf.publish(key, "next")
         shelf.opened().confirm(key.kid)
         shelf.clock.advance(minutes=11)
         assert not {key.kid, key.reference} & set(shelf.opened().unconfirmed())
+        shelf.bury()
 
     @pytest.mark.parametrize("shelf", [KeystoreName.DATABASE, KeystoreName.TRANSIT], indirect=True)
     def test_is_no_key_that_another_node_may_be_making(self, shelf):

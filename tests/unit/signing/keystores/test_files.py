@@ -14,8 +14,8 @@ from tests.support.components import PASSPHRASE
 
 
 @pytest.fixture
-def keystore(tmp_path) -> FileKeystore:
-    return FileKeystore(tmp_path / "keys", Secret(PASSPHRASE))
+def keystore(tmp_path, key_database) -> FileKeystore:
+    return FileKeystore(tmp_path / "keys", Secret(PASSPHRASE), key_database)
 
 
 def made(keystore, alg=Algorithm.ES256) -> str:

@@ -2,11 +2,12 @@
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 import app.signing.keystores.moving
 from app.ledger.models import AuditRow
@@ -16,7 +17,6 @@ from app.signing.keystores.checking import faults
 from app.signing.keystores.models import SealedKey
 from app.signing.keystores.moving import Mover
 from app.signing.making import Maker
-from app.signing.models import SigningKey
 from tests.support.components import OPERATOR, ManualClock
 from tests.support.keystores import Shelf, new_kek
 
@@ -37,9 +37,7 @@ class House:
         self.bury()
 
     def bury(self) -> None:
-        """What there was plays no part any more."""
-        with self.database.writing() as session:
-            session.execute(update(SigningKey).values(state="removed", destroyed_at=self.clock()))
+        self.shelves[FILES].bury()
 
     def keystores(self, current=FILES) -> Keystores:
         return Keystores(current, {name: shelf.opened for name, shelf in self.shelves.items()})
@@ -53,10 +51,10 @@ class House:
         self.shelves[name].opened().confirm(key.kid)
         return key
 
-    def restart(self) -> None:
+    def restart(self, current=FILES) -> None:
         """What a start does about what was left, some time later."""
         self.clock.advance(minutes=11)
-        Maker(self.database, self.keystores(), self.clock, 2048).heal(OPERATOR)
+        Maker(self.database, self.keystores(current), self.clock, 2048).heal(OPERATOR)
         self.mover().finish()
 
     def place_of(self, key) -> str:
@@ -134,7 +132,7 @@ def test_a_target_that_fails_leaves_everything_where_it_was(house, tmp_path):
     house.shelves[FILES] = Shelf(
         FILES, house.database, house.clock, tmp_path / "keys-are-no-folder", new_kek(), None
     )
-    with pytest.raises(OSError, match="keys-are-no-folder"):
+    with pytest.raises(KeystoreError, match="keys-are-no-folder cannot be used"):
         house.mover().move(FILES, OPERATOR)
     assert house.place_of(key) == DATABASE
     assert house.signs(key)
@@ -180,6 +178,30 @@ def test_an_original_is_kept_while_its_copy_does_not_sign(house):
     original.write_text("the file that a stopped move had left")
     house.restart()
     assert original.exists()
+
+
+@pytest.mark.parametrize(("source", "target"), [(FILES, DATABASE), (DATABASE, FILES)])
+def test_what_a_stopped_move_left_is_found_where_no_row_says_any_more(house, source, target):
+    """Its only key is in the target, which new ones are made in as well."""
+    key = house.key_in(source)
+    original = house.keystores()[source].private_key(key.kid, key.alg)
+    house.mover().move(target, OPERATOR)
+    with house.shelves[source].opened().making_keys():
+        house.shelves[source].opened().adopt(original, key.alg)
+    house.restart(current=target)
+    assert not house.holds(source, key)
+    assert house.signs(key)
+
+
+def test_no_key_is_moved_into_a_directory_that_lacks_those_that_sign(house, tmp_path):
+    """Such as another machine's, or that of another working directory."""
+    house.key_in(FILES, alg=Algorithm.EDDSA)
+    key = house.key_in(DATABASE)
+    house.shelves[FILES] = replace(house.shelves[FILES], folder=tmp_path / "other")
+    with pytest.raises(KeystoreError, match="set COUNTERSIGN_KEYS_DIR to the directory that has them"):
+        house.mover().move(FILES, OPERATOR)
+    assert house.place_of(key) == DATABASE
+    assert house.signs(key)
 
 
 class Crash(BaseException):

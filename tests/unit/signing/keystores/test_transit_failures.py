@@ -5,12 +5,13 @@ import time
 
 import pytest
 
+from app.flows.outbound import Outbound
 from app.flows.transport import Limits
 from app.secret import Secret
 from app.signing.algorithms import Algorithm
 from app.signing.keystores import KeystoreError
 from app.signing.keystores.transit import TransitKeystore
-from app.signing.keystores.transit_login import AppRoleLogin, TokenLogin
+from app.signing.keystores.transit_login import AppRoleLogin, JwtLogin, TokenLogin
 from app.signing.keystores.transit_server import TransitServer
 from tests.support.components import ManualClock
 from tests.support.keystores import session_to
@@ -114,6 +115,48 @@ def test_a_login_that_fails_is_told_as_one(behaviour, words):
         told = refusal_of(server_at(odd.address, AppRoleLogin("a role", lambda: Secret(CANARY))))
     assert words in told
     assert "cannot log in" in told
+
+
+def echo(handler, server):
+    """With all of what it was asked, on a status that is the server's fault."""
+    asked = server.asked[-1]
+    answer(500, body(errors=[f"panic: {asked.body.decode()} {dict(asked.headers)}"]))(handler, server)
+
+
+def approle(secret):
+    return AppRoleLogin("a role", lambda: Secret(secret))
+
+
+def jwt(secret):
+    return JwtLogin("a role", lambda: Secret(secret))
+
+
+def token(secret):
+    return TokenLogin(lambda: Secret(secret))
+
+
+@pytest.mark.parametrize(
+    ("login", "secret"),
+    [
+        (approle, CANARY),
+        (jwt, CANARY),
+        (token, CANARY),
+        (approle, 'canary "quoted" \\ ä'),
+        (jwt, "canary\\ü"),
+    ],
+)
+def test_a_server_that_echoes_a_login_gives_no_credential_away(login, secret):
+    with serving(echo) as odd:
+        told = refusal_of(server_at(odd.address, login(secret)))
+    assert told.endswith("cannot log in at " + odd.address + ": it answers 500")
+
+
+def test_a_missing_authority_is_named_with_the_setting(tmp_path):
+    outbound = Outbound(
+        ["127.0.0.0/8"], allow_loopback=True, limits=QUICK, ca_file=str(tmp_path / "no-such.pem")
+    )
+    server = TransitServer("https://127.0.0.1:9", TokenLogin(lambda: Secret(CANARY)), outbound.session)
+    assert "COUNTERSIGN_TRANSIT_CA_FILE is no readable PEM file of certificates" in refusal_of(server)
 
 
 def test_a_credential_that_cannot_be_read_is_told():
