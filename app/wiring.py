@@ -33,6 +33,7 @@ from app.tokens.strangers import Strangers
 if TYPE_CHECKING:
     from app.flows.execution import Executions
     from app.flows.executors.local import LocalExecutor
+    from app.flows.git import Git
     from app.flows.outbound import Outbound
     from app.flows.queue import Limits
     from app.flows.reminting import Reminting
@@ -53,9 +54,11 @@ _ANYWHERE = ("0.0.0.0/0", "::/0")
 _TRANSIT_SECONDS = 5.0
 """For one question to it: a web worker waits, and making an RSA key of 4096 bits takes a second or two."""
 
-_GIT_SECONDS_IN_A_REQUEST = 5.0
-_GIT_PAUSE_IN_A_REQUEST = 30.0
-"""To read a repository, and how long a slow one is left alone: a web worker that waits answers nobody."""
+_GIT_SECONDS_IN_A_REQUEST = 3.0
+_GIT_REST_IN_A_REQUEST = 9.0
+"""To read a repository, and how many times as long none is read: a web worker that waits answers nobody, and
+so it does for a tenth of its time at most.
+"""
 
 
 def make_home(settings: Settings) -> None:
@@ -278,6 +281,7 @@ class Components:
     def executions(self) -> "Executions":
         from app.flows.aws_secrets_manager import AwsSecretsManager
         from app.flows.execution import Executions
+        from app.flows.late_configuration import LateConfiguration
         from app.flows.queue import Queue
         from app.flows.secrets import SecretSources
 
@@ -291,6 +295,7 @@ class Components:
             ),
             executor=self.executor,
             queue=Queue(self.database, self.clock, self.run_limits, self.executor.workspace),
+            late_configuration=LateConfiguration(self.database, self.clock, self.source_reader),
             openness=settings.audiences,
             id_token_life=settings.id_token_ttl,
             local_runs_refused=self.why_no_local_runs(),
@@ -298,9 +303,14 @@ class Components:
 
     @cached_property
     def source_reader(self) -> "SourceReader":
+        from app.flows.source_reader import SourceReader
+
+        return SourceReader(self.database, self.clock, self.git)
+
+    @cached_property
+    def git(self) -> "Git":
         from app.flows.git import Git, GitLimits
         from app.flows.outbound import Outbound
-        from app.flows.source_reader import SourceReader
         from app.flows.transport import Limits
         from app.flows.yaml_values import MAX_BYTES
 
@@ -308,13 +318,12 @@ class Components:
         outbound = Outbound(
             settings.outbound_allow,
             allow_loopback=settings.on_loopback,
-            limits=Limits(connect=2) if in_a_request else None,
+            limits=Limits(connect=1) if in_a_request else None,
         )
         limits = GitLimits(file=MAX_BYTES)
         if in_a_request:
-            limits = replace(limits, seconds=_GIT_SECONDS_IN_A_REQUEST, pause=_GIT_PAUSE_IN_A_REQUEST)
-        git = Git(outbound, limits)
-        return SourceReader(self.database, self.clock, git)
+            limits = replace(limits, seconds=_GIT_SECONDS_IN_A_REQUEST, rest=_GIT_REST_IN_A_REQUEST)
+        return Git(outbound, limits)
 
     @cached_property
     def starting(self) -> "Starting":

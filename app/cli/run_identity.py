@@ -80,7 +80,9 @@ def workload() -> None:
 
 @workload.command("set")
 @click.argument("path")
-@click.argument("chosen", metavar="service_account|user", type=click.Choice([*Workload]))
+@click.argument(
+    "chosen", metavar="service_account|user", type=click.Choice([each.value for each in Workload])
+)
 @json_option
 def set_workload(path: str, chosen: str, as_json: bool) -> None:
     """Choose: user lets humans start flows without a service account, service_account does not.

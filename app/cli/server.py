@@ -108,6 +108,7 @@ def upgrade(as_json: bool) -> None:
 @click.command(hidden=True)
 def worker() -> None:
     """The background process of a node; the supervisor starts it."""
+    from app.flows import git
     from app.flows.taker import Taker
     from app.flows.vault_leftovers import VaultLeftovers
     from app.worker import work
@@ -116,6 +117,7 @@ def worker() -> None:
         parts, settings = here.components, here.settings
         taker = Taker(lambda: parts.executions, settings.runs_per_node)
         parts.keyring.follow()
+        git.remove_leftovers(here.now)
         work(
             parts.database,
             parts.clock,

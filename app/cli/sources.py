@@ -68,7 +68,9 @@ def refresh_source(path: str, as_json: bool) -> None:
     """
     with installation() as here:
         here.require_schema()
-        version = here.components.source_reader.refresh(path, here.actor)
+        with here.reading() as session:
+            project_id = find_project(session, path).id
+        version = here.components.source_reader.refresh(project_id, here.actor)
     shape = shapes.configuration(version, path)
     text = f"version {shape['id']} of {path}, commit {shape['commit']}, sha256 {shape['sha256']}"
     show(shape, text, as_json=as_json)

@@ -30,7 +30,7 @@ from app.protocol.principals import parse_client_id, parties, service_account_pr
 from app.protocol.scopes import API, covers
 from app.secret import Secret
 from app.tokens.audiences import api_of
-from app.tokens.presented import NotAlive
+from app.tokens.presented import NotAlive, PresentedToken
 from app.tokens.strangers import Kind, Stranger, dead_token
 from app.wiring import Components
 
@@ -46,7 +46,10 @@ class Proof(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """``scopes`` of ``None``: no token limits it. ``is_admin``: an administrator in person, in full."""
+    """``scopes`` of ``None``: no token limits it. ``is_admin``: an administrator in person, in full.
+
+    ``project_id``: the only project that its token is for, as ``policy.Question`` says.
+    """
 
     proof: Proof
     user_id: int | None = None
@@ -56,6 +59,7 @@ class Caller:
     is_admin: bool = False
     jti: str | None = None
     run_id: int | None = None
+    project_id: int | None = None
     personal_access_token_id: int | None = None
 
     @property
@@ -70,6 +74,12 @@ class Caller:
     def in_person(self) -> bool:
         """A human whom nobody acts for, with everything that is theirs."""
         return self.proof is Proof.PERSONAL_ACCESS_TOKEN and covers(self.scopes, (API,))
+
+    def question(self, permission: str | None) -> policy.Question:
+        """As far as its token reaches."""
+        return policy.Question(
+            permission, self.scopes, self.delegation_id, self.project_id, is_of_run=self.run_id is not None
+        )
 
     @property
     def parties(self) -> dict[str, str]:
@@ -172,17 +182,15 @@ def _bearer(components: Components, connection: Connection, text: str) -> Caller
     token = components.read_access_token(connection, text)
     if token.audience != api_of(components.settings.issuer):
         raise NotAlive("a token that is not for this API", token.parties)
+    place = place_of(connection, token)
     known = facts.load(
         connection,
         user_id=token.user_id,
         service_account_id=token.service_account_id,
-        place=_place_of(connection, token.run_id),
+        place=place,
         now=now,
     )
-    question = policy.Question(None, token.scopes, token.delegation_id)
-    if refusal := policy.decide(known, question, now).refusal:
-        raise NotAlive(f"{refusal.name}: {refusal.reason}", token.parties)
-    return Caller(
+    caller = Caller(
         Proof.ACCESS_TOKEN,
         token.user_id,
         token.service_account_id,
@@ -190,14 +198,27 @@ def _bearer(components: Components, connection: Connection, text: str) -> Caller
         token.delegation_id,
         jti=token.jti,
         run_id=token.run_id,
+        project_id=only_project(token, place),
     )
+    if refusal := policy.decide(known, caller.question(None), now).refusal:
+        raise NotAlive(f"{refusal.name}: {refusal.reason}", token.parties)
+    return caller
 
 
-def _place_of(connection: Connection, run_id: int | None) -> facts.Place | None:
+def place_of(connection: Connection, token: PresentedToken) -> facts.Place | None:
     """A run's token may live from a delegation for the run's project alone, and acts from there."""
-    query = select(Project.path, Project.id).join(Run, Run.project_id == Project.id).where(Run.id == run_id)
-    row = connection.execute(query).one_or_none() if run_id is not None else None
-    return row and facts.Place(row.path, row.id)
+    if token.run_id is None:
+        return None
+    query = select(Project.path, Project.id).join(Run, Run.project_id == Project.id)
+    row = connection.execute(query.where(Run.id == token.run_id)).one_or_none()
+    if row is None:
+        raise NotAlive("there is no such run", token.parties)
+    return facts.Place(row.path, row.id)
+
+
+def only_project(token: PresentedToken, place: facts.Place | None) -> int | None:
+    """A run's project bounds the token of a human alone as a delegation's does a pair's."""
+    return place.project_id if place is not None and token.delegation_id is None else None
 
 
 def _unproved(given: Authorization) -> Stranger:

@@ -70,7 +70,7 @@ class Configuration(SharedTables):
         """The flow in effect; ``InvalidInput`` when there is none of that name."""
         own = self.flows.get(name)
         if own is None:
-            raise InvalidInput(f"the configuration has no flow of that name: {self._known_flows()}")
+            raise InvalidInput(f"flow: the configuration has no flow of that name: {self._known_flows()}")
         id_tokens = {**self.id_tokens, **own.id_tokens}
         secrets = {**self.secrets, **own.secrets}
         return Flow(

@@ -5,8 +5,9 @@ A failure anywhere before the first step means that no step runs and that the ru
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import select, update
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from app.clock import Clock
 from app.db import Database
-from app.errors import InvalidInput, Overtaken, Refusal
+from app.errors import Conflict, InvalidInput, Overtaken, Refusal
 from app.flows import runs
 from app.flows.configuration import Flow
 from app.flows.environment import base_environment, merged
@@ -22,9 +23,11 @@ from app.flows.executors.local import LocalExecutor
 from app.flows.executors.outcome import Outcome as StepsOutcome
 from app.flows.executors.workspace import Workspace
 from app.flows.id_tokens import RunFacts, plan
-from app.flows.liveness import require_unchanged, why_end
+from app.flows.late_configuration import LateConfiguration
+from app.flows.liveness import TimeIsOver, require_unchanged, time_left, why_end
 from app.flows.log import LogWriter
 from app.flows.models import Run, RunInput, RunState
+from app.flows.outage import NO_ANSWER, DatabaseAway, Outage
 from app.flows.queue import Begun, Queue
 from app.flows.run_facts import facts_of, variables_for
 from app.flows.secret_values import SecretRead, SecretUnavailable
@@ -55,6 +58,7 @@ class Executions:
     secrets: SecretSources
     executor: LocalExecutor
     queue: Queue
+    late_configuration: LateConfiguration
     openness: Openness
     id_token_life: timedelta
     local_runs_refused: str | None
@@ -86,20 +90,39 @@ class Executions:
         except KeyboardInterrupt:
             self._finish(run_id, _Ending(RunState.CANCELLED, "interrupted where it was executed"), by)
             raise
+        except DatabaseAway:  # who keeps house ends it
+            raise
         except BaseException:
             self._finish(run_id, _Ending(RunState.FAILED, "an internal error; see the server's log"), by)
             raise
 
+    def give_up(self, begun: Begun, by: Actor) -> None:
+        """Ends a run that this process has taken and cannot carry out."""
+        with begun.held:
+            self._finish(begun.run_id, _Ending(RunState.FAILED, "this server could not carry it out"), by)
+
     def end_orphans(self) -> int:
         """Ends the runs whose process was killed on this node; says how many there were."""
-        return runs.fail_orphans(self.database, self.executor.remove_leftovers(), self.clock())
+        return end_orphans(self.database, self.executor, self.clock())
 
     def _finish(self, run_id: int, ending: "_Ending", by: Actor) -> RunState:
-        with self.database.writing() as session:
-            run = runs.held_run(session, run_id)
-            state, reason, exit_code = ending
-            runs.finish(session, run, state, reason, exit_code, by=by, now=self.clock())
-            return RunState(run.state)
+        def finish() -> RunState:
+            with self.database.writing() as session:
+                run = runs.held_run(session, run_id)
+                state, reason, exit_code = ending
+                runs.finish(session, run, state, reason, exit_code, by=by, now=self.clock())
+                return RunState(run.state)
+
+        return Outage().outlast(finish)
+
+
+def end_orphans(database: Database, executor: LocalExecutor, now: datetime) -> int:
+    """As above. First their secrets go, then they end; what they leave is forgotten when they have."""
+    left = executor.empty_leftovers()
+    ended = runs.fail_orphans(database, left, now)
+    for leftover in left:
+        executor.forget_leftover(leftover)
+    return ended
 
 
 class _Ending(NamedTuple):
@@ -138,6 +161,7 @@ class _Execution:
         self._stopped = stopped
         self._beaten_at = node.clock()
         self._why_end: str | None = None
+        self._beating, self._asking, self._storing = Outage(), Outage(), Outage()
 
     def ending(self, workspace: Workspace) -> _Ending:
         """Runs the steps; how that ended, in words without a secret."""
@@ -145,14 +169,20 @@ class _Execution:
             return _Ending(RunState.FAILED, self._node.local_runs_refused)
         try:
             state, reason, exit_code = self._run(workspace)
+        except TimeIsOver as over:
+            state, reason, exit_code = _Ending(RunState.FAILED, str(over))
         except Overtaken as overtaken:
             state, reason, exit_code = _Ending(RunState.CANCELLED, self.why_end() or str(overtaken))
         except Refusal as refusal:
             state, reason, exit_code = _Ending(RunState.FAILED, str(refusal))
+        except NO_ANSWER:
+            state, reason, exit_code = _Ending(RunState.FAILED, str(DatabaseAway()))
         return _Ending(state, reason and self._masker.mask(reason), exit_code)
 
     def _run(self, workspace: Workspace) -> _Ending:
         node = self._node
+        node.late_configuration.complete(self._run_id, self._by)
+        self._go_on()
         inputs = self._read()
 
         def still(session: Session) -> None:
@@ -181,10 +211,18 @@ class _Execution:
 
     def why_end(self) -> str | None:
         """Why the run must not go on, from the first time that it is seen."""
+        if self._why_end is None and (stopped := self._stopped()) is not None:
+            self._why_end = stopped
+            self._end_tokens()
         if self._why_end is None:
             with self._node.database.reading() as session:
-                self._why_end = self._stopped() or why_end(session, self._run_id, self._node.clock())
+                self._why_end = why_end(session, self._run_id, self._node.clock())
         return self._why_end
+
+    def _end_tokens(self) -> None:
+        """Steps may hang on for a while: what they have is dead by then, and they get nothing anew."""
+        with self._node.database.writing() as session, suppress(Conflict):  # it has ended elsewhere
+            runs.request_cancel(session, self._run_id, by=self._by, now=self._node.clock())
 
     def _read(self) -> _Inputs:
         """Read and decide: everything that the run's tokens will say, as it is now."""
@@ -267,17 +305,19 @@ class _Execution:
         node = self._node
         log = LogWriter(node.database, node.clock, self._run_id)
         stream = self._masker.stream()
-        unseen = UnseenTokens(node.database, self._run_id, self._run_token, self._masker)
+        unseen = UnseenTokens(node.database, node.clock, self._run_id, self._run_token, self._masker)
 
         def show(chunk: bytes) -> None:
             if flow.id_tokens:
-                unseen.learn()
+                self._asking.outlast(unseen.learn)  # nothing is shown before
             masked = stream.feed(chunk)
-            log.write(masked)
+            with self._storing.put_up_with():
+                log.write(masked)
             self._output(masked)
 
         def asked_to_stop() -> bool:
-            log.write(b"")  # what has waited long enough is stored although nothing more was said
+            with self._storing.put_up_with():
+                log.write(b"")  # what has waited long enough is stored although nothing more was said
             return self._must_end()
 
         try:
@@ -285,19 +325,30 @@ class _Execution:
                 workspace=workspace,
                 script=(*flow.setup_script, *flow.script),
                 environment=environment,
-                timeout=flow.timeout,
+                timeout=self._time_left(flow),
                 output=show,
                 cancelled=asked_to_stop,
             )
         finally:
             rest = stream.close()
-            log.write(rest)
-            log.store()  # before it is shown: whoever reads along may be gone
+            with self._storing.put_up_with():
+                log.write(rest)
+            self._storing.outlast(log.store)  # before it is shown: whoever reads along may be gone
             self._output(rest)
 
+    def _time_left(self, flow: Flow) -> timedelta:
+        with self._node.database.reading() as session:
+            left = time_left(runs.find_run(session, self._run_id), flow, self._node.clock())
+        if left <= timedelta(0):
+            raise TimeIsOver
+        return left
+
     def _must_end(self) -> bool:
-        self._beat()
-        return self.why_end() is not None
+        with self._beating.put_up_with():
+            self._beat()
+        with self._asking.put_up_with():
+            self.why_end()
+        return self._why_end is not None
 
     def _beat(self) -> None:
         now = self._node.clock()
@@ -310,6 +361,8 @@ class _Execution:
             return _Ending(RunState.CANCELLED, self._why_end or outcome.reason)
         if outcome.state == "exited" and outcome.exit_code == 0:
             return _Ending(RunState.SUCCEEDED, None, 0)
-        if (reason := self.why_end()) is not None:  # its last step may have failed because of that
+        if (
+            reason := self._asking.outlast(self.why_end)
+        ) is not None:  # its last step may have failed because of that
             return _Ending(RunState.CANCELLED, reason, outcome.exit_code)
         return _Ending(RunState.FAILED, outcome.reason, outcome.exit_code)

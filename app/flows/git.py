@@ -10,15 +10,19 @@ import logging
 import math
 import os
 import re
+import shutil
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 
+from app.errors import Refusal
 from app.flows.outbound import Outbound
 from app.flows.sources import SourceUnavailable
 from app.flows.target import Target
@@ -51,6 +55,8 @@ _CONFIG = {
 _REGULAR = {b"100644", b"100755"}
 _KINDS = {b"120000": "a symbolic link", b"160000": "a submodule", b"040000": "a directory"}
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_PREFIX = "countersign-git-"
+_LEFT_AFTER_SECONDS = 3600
 _NO_BRANCH = 2
 _NOT_STARTED = {126, 127}
 _MOST_WORDS = 8192
@@ -85,13 +91,24 @@ class GitLimits:
     """What reading a repository may cost: seconds, and bytes."""
 
     seconds: float = 30.0
-    """For all of it, beside looking the name up."""
+    """For all of it, looking the name up included."""
     transfer: int = 64 << 20
     """Of one transfer, compressed: a commit, the directories of it, and one file."""
     memory: int = 1 << 30
     file: int
-    pause: float = 0.0
-    """How long nobody asks one that was too slow: who waits for it keeps others waiting."""
+    rest: float = 0.0
+    """For how many times as long as a read took none follows: where who reads keeps others waiting."""
+
+
+class GitRests(Refusal):
+    """A read would follow too soon upon another one; ``seconds`` until one may."""
+
+    def __init__(self, seconds: int) -> None:
+        self.seconds = seconds
+        super().__init__(
+            f"repositories are read for a small part of the time here: try again in {seconds} s, "
+            "or let the operator do it by command"
+        )
 
 
 @dataclass(frozen=True)
@@ -106,39 +123,53 @@ class Git:
     def __init__(self, outbound: Outbound, limits: GitLimits) -> None:
         self._outbound = outbound
         self._limits = limits
-        self._paused: dict[str, float] = {}
+        self._rests_until = 0.0
+        self._is_recent = False
 
     @contextmanager
     def branch(self, url: str, name: str) -> Iterator["Branch"]:
-        """The branch, for as long as the limits allow; raises SourceUnavailable, as all that it does may."""
+        """The branch, for as long as the limits allow; raises SourceUnavailable, as all that it does may, or
+        at once GitRests.
+        """
         begin = time.monotonic()
-        if self._paused.get(url, begin) > begin:
-            raise SourceUnavailable(f"cannot read {url}: it was too slow a moment ago; try again later")
+        if begin < self._rests_until:
+            raise GitRests(math.ceil(self._rests_until - begin))
         try:
             target, addresses = self._outbound.resolved(url)
-            with TemporaryDirectory(prefix="countersign-git-", ignore_cleanup_errors=True) as folder:
-                yield Branch(target, name, _configuration(target, addresses), Path(folder), self._limits)
-        except (OutboundRefusal, SourceUnavailable) as refusal:
-            now = time.monotonic()
-            if now - begin > self._limits.seconds / 2:
-                self._paused[url] = now + self._limits.pause
-            if isinstance(refusal, SourceUnavailable):
-                raise
+            with TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as folder:
+                configuration, end = _configuration(target, addresses), begin + self._limits.seconds
+                branch = Branch(target, name, configuration, Path(folder), self._limits, end)
+                self._require_version(branch)
+                yield branch
+        except OutboundRefusal as refusal:
             raise SourceUnavailable(f"cannot read {url}: {refusal}") from None
+        finally:
+            if self._limits.rest:
+                now = time.monotonic()
+                self._rests_until = now + self._limits.rest * (now - begin)
+
+    def _require_version(self, branch: "Branch") -> None:
+        if not self._is_recent:
+            branch.require_version()
+            self._is_recent = True
 
 
 class Branch:
     """``tip`` asks where it is; ``read`` fetches it. Both as of now, within one span of time."""
 
     def __init__(
-        self, target: Target, name: str, configuration: Mapping[str, str], folder: Path, limits: GitLimits
+        self,
+        target: Target,
+        name: str,
+        configuration: Mapping[str, str],
+        folder: Path,
+        limits: GitLimits,
+        end: float,
     ) -> None:
+        """``end``: until when, by ``time.monotonic``."""
         self._url, self._name, self._ref = target.url, name, f"refs/heads/{name}"
-        self._folder, self._limits = folder, limits
-        self._end = time.monotonic() + limits.seconds
+        self._folder, self._limits, self._end = folder, limits, end
         self._environment = _environment(target.scheme, folder, configuration)
-        self._require_version()
-        self._git("init", "--quiet", "--bare", "--template=")
 
     def tip(self) -> str:
         """Its commit."""
@@ -150,6 +181,7 @@ class Branch:
 
     def read(self, name: str) -> FileAtCommit:
         """The file of this name at the branch's commit, which is a file there and no link to one."""
+        self._git("init", "--quiet", "--bare", "--template=")
         self._git(
             "fetch",
             "--quiet",
@@ -170,7 +202,7 @@ class Branch:
             raise self._refusal(f"{name} is {_KINDS.get(mode, 'no file')} there: it must be a file")
         return FileAtCommit(commit, self._git("cat-file", "blob", blob.decode(), at_most=self._limits.file))
 
-    def _require_version(self) -> None:
+    def require_version(self) -> None:
         said = self._git("version")
         version = re.match(rb"git version ([0-9]+)\.([0-9]+)", said)
         if version is None or (int(version[1]), int(version[2])) < _OLDEST:
@@ -237,6 +269,16 @@ class Branch:
 
     def _refusal(self, cause: str) -> SourceUnavailable:
         return SourceUnavailable(f"cannot read {self._url}: {cause}")
+
+
+def remove_leftovers(now: datetime) -> None:
+    """Of reads whose process was killed: folders of ours, older than any read that goes on."""
+    for folder in Path(gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            found = folder.lstat()
+            is_old = found.st_mtime < now.timestamp() - _LEFT_AFTER_SECONDS
+            if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and is_old:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _configuration(target: Target, addresses: tuple[str, ...]) -> dict[str, str]:

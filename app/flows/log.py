@@ -16,7 +16,7 @@ _STORED_EVERY = timedelta(milliseconds=500)
 _LARGEST_CHUNK = 256 * 1024
 _READ_AT_ONCE = 1024 * 1024
 _LONGEST_LINE = 4096
-_REMOVED_AT_ONCE = 10
+_REMOVED_AT_ONCE = 4 * 1024 * 1024
 LARGEST_LOG = 50_000_000
 """Bytes; what a run says beyond them is shown as it comes and not stored."""
 _FULL = b"\n[countersign: the log has reached 50 MB; the run goes on, the rest is not stored]\n"
@@ -33,6 +33,7 @@ class LogWriter:
         self._room = LARGEST_LOG
         self._pending = bytearray()
         self._stored_at: datetime = clock()
+        self._was_stored = True
 
     def write(self, masked: bytes) -> None:
         if self._room >= 0:
@@ -48,8 +49,13 @@ class LogWriter:
         if not self._pending:
             return
         chunk = LogChunk(run_id=self._run_id, offset=self._offset, content=bytes(self._pending))
+        was_stored, self._was_stored = self._was_stored, False
         with self._database.writing() as session:
-            session.add(chunk)
+            if was_stored:
+                session.add(chunk)
+            else:  # a commit without an answer may have stored it, or less of it
+                session.merge(chunk)
+        self._was_stored = True
         self._offset += len(self._pending)
         self._pending.clear()
 
@@ -86,14 +92,14 @@ def read_from(session: Session, run_id: int, offset: int, limit: int = _READ_AT_
     return found[:limit]
 
 
-def stream(database: Database, run_id: int, offset: int = 0) -> Iterator[bytes]:
-    """From a byte offset to the present end, a piece at a time, with no transaction open in between."""
-    while True:
+def stream(database: Database, run_id: int, offset: int = 0, limit: int = 2**63 - 1) -> Iterator[bytes]:
+    """From a byte offset to the present end or ``limit``, each piece in its own transaction."""
+    while limit:
         with database.reading() as session:
-            piece = read_from(session, run_id, offset)
+            piece = read_from(session, run_id, offset, min(limit, _READ_AT_ONCE))
         if not piece:
             return
-        offset += len(piece)
+        offset, limit = offset + len(piece), limit - len(piece)
         yield piece
 
 
@@ -107,10 +113,10 @@ class Found(NamedTuple):
 def search(database: Database, run_id: int, text: str, offset: int = 0) -> Iterator[Found]:
     """Lines from a byte offset on that have ``text`` in them, whatever the case of ASCII letters.
 
-    A line of more than 4 KiB counts as several.
+    A line of more than 4 KiB counts as several, which overlap.
     """
     wanted = _wanted(text)
-    for begins, line in _lines(stream(database, run_id, offset), offset):
+    for begins, line in _lines(stream(database, run_id, offset), offset, len(wanted)):
         if wanted in line.lower():
             yield Found(begins, line)
 
@@ -123,7 +129,7 @@ def search_some(
     """
     found: list[Found] = []
     wanted = _wanted(text)
-    for begins, line in _lines(stream(database, run_id, offset), offset):
+    for begins, line in _lines(stream(database, run_id, offset), offset, len(wanted)):
         if begins - offset >= within or len(found) == most:
             return found, begins
         if wanted in line.lower():
@@ -135,46 +141,65 @@ def _wanted(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape").lower()
 
 
-def _lines(pieces: Iterator[bytes], offset: int) -> Iterator[Found]:
+def _lines(pieces: Iterator[bytes], offset: int, wanted: int) -> Iterator[Found]:
     rest = b""
     for piece in pieces:
         *lines, rest = (rest + piece).split(b"\n")
         for line in lines:
-            yield from _parts(offset, line)
+            yield from _parts(offset, line, wanted)
             offset += len(line) + 1
-    yield from _parts(offset, rest)
+        *complete, (offset, rest) = _parts(offset, rest, wanted)
+        yield from complete
+    yield Found(offset, rest)
 
 
-def _parts(offset: int, line: bytes) -> Iterator[Found]:
-    for start in range(0, len(line), _LONGEST_LINE):
-        yield Found(offset + start, line[start : start + _LONGEST_LINE])
+def _parts(offset: int, line: bytes, wanted: int) -> Iterator[Found]:
+    """One at least; any ``wanted`` bytes in a row are whole in one of them, and so are UTF-8's characters."""
+    size, start = max(_LONGEST_LINE, 2 * wanted), 0
+    while len(line) - start > size:
+        end = _character(line, start + size)
+        yield Found(offset + start, line[start:end])
+        start = _character(line, end - max(wanted - 1, 0))
+    yield Found(offset + start, line[start:])
+
+
+def _character(text: bytes, at: int) -> int:
+    """Where the one begins of which a byte is there; none has more than three that go on."""
+    for _ in range(3):
+        at -= text[at] & 0xC0 == 0x80  # noqa: PLR2004 - RFC 3629 §3
+    return at
 
 
 def remove_old(database: Database, ended_before: datetime, now: datetime) -> int:
-    """Removes the logs of runs that ended before; a few in a transaction, so that nobody waits for long.
+    """Removes the logs of runs that ended before; a few MB in a transaction, so that nobody waits for long.
 
     Returns how many there were. The runs stay, and say when it was.
     """
     removed = 0
-    while count := _remove_some(database, ended_before, now):
-        removed += count
+    while (is_gone := _remove_some(database, ended_before, now)) is not None:
+        removed += is_gone
     return removed
 
 
-def _remove_some(database: Database, ended_before: datetime, now: datetime) -> int:
-    old = (
+def _remove_some(database: Database, ended_before: datetime, now: datetime) -> bool | None:
+    """Of the oldest log; whether nothing is left of it now, ``None`` if there was none."""
+    oldest = (
         select(Run.id)
         .where(Run.log_removed_at.is_(None), Run.ended_at < ended_before)
         .order_by(Run.ended_at)
-        .limit(_REMOVED_AT_ONCE)
+        .limit(1)
         .with_for_update(skip_locked=True)
     )
     with database.writing_connection() as connection:
-        runs = connection.scalars(old).all()
-        if runs:
-            connection.execute(delete(LogChunk).where(LogChunk.run_id.in_(runs)))
-            connection.execute(update(Run).where(Run.id.in_(runs)).values(log_removed_at=now))
-        return len(runs)
+        if (run := connection.scalar(oldest)) is None:
+            return None
+        begins = select(func.min(LogChunk.offset)).where(LogChunk.run_id == run)
+        some = (LogChunk.run_id == run) & (LogChunk.offset < begins.scalar_subquery() + _REMOVED_AT_ONCE)
+        connection.execute(delete(LogChunk).where(some))
+        is_gone = connection.scalar(begins) is None
+        if is_gone:
+            connection.execute(update(Run).where(Run.id == run).values(log_removed_at=now))
+        return is_gone
 
 
 def _refuse_removed(session: Session, run_id: int) -> None:

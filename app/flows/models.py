@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.db import Base
@@ -62,6 +62,7 @@ class Run(Base):
         CheckConstraint("state IN ('pending', 'running', 'succeeded', 'failed', 'cancelled')", name="state"),
         Index(None, "state", "heartbeat_at"),
         Index(None, "project_id", "id"),
+        Index(None, "state", "project_id", "id"),
         Index(None, "log_removed_at", "ended_at"),
         {"sqlite_autoincrement": True},
     )
@@ -70,7 +71,10 @@ class Run(Base):
     state: Mapped[str]
     reason: Mapped[str | None]
     project_id: Mapped[int] = mapped_column(ForeignKey(Project.id))
-    configuration_id: Mapped[int] = mapped_column(ForeignKey(ConfigurationVersion.id))
+    configuration_id: Mapped[int | None] = mapped_column(ForeignKey(ConfigurationVersion.id))
+    """``None`` until the worker that takes the run has read it from Git."""
+    given_inputs: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """As the starter gave them, without defaults: what they have to be stands in the configuration."""
     flow: Mapped[str]
     source: Mapped[str]
     user_id: Mapped[int] = mapped_column(ForeignKey(User.id), index=True)

@@ -76,7 +76,8 @@ class Queue:
     database: Database
     clock: Clock
     limits: Limits
-    open_workspace: Callable[[int], AbstractContextManager[Workspace]]
+    open_workspace: Callable[[int, str], AbstractContextManager[Workspace]]
+    """By the run's number and mark."""
 
     def has_some(self) -> bool:
         """Whether a run waits for a worker whose turn it is; takes no lock."""
@@ -100,14 +101,27 @@ class Queue:
             return None if run_id is None else self._begun(session, held, run_id, by)
 
     def begin(self, run_id: int, by: Actor) -> Begun | None:
-        """Begins this run, for whoever started it; ``None`` while it has to wait for others to end."""
+        """Begins this run, for whoever started it; ``None`` while it has to wait for others to end, or for
+        those before it to begin.
+        """
+        if self._waits_on(run_id):
+            return None
         with self._beginning() as (session, held):
             run = runs.held_run(session, run_id)
             hold(session, run.project)
-            if run.state != RunState.PENDING or self._has_room(session, run.project):
+            if run.state != RunState.PENDING or self._has_room(session, run.project, before=run_id):
                 return self._begun(session, held, run_id, by)
             run.reason, run.heartbeat_at = _waits_its_turn(run.project, self.limits), self.clock()
             return None
+
+    def _waits_on(self, run_id: int) -> bool:
+        """Whether it waits as it did, and has said so of late: nothing to write, and nobody to hold up."""
+        with self.database.reading() as session:
+            run = runs.find_run(session, run_id)
+            said = run.reason == _waits_its_turn(run.project, self.limits)
+            of_late = self.clock() - run.heartbeat_at < runs.HEARTBEAT
+            waits = run.state == RunState.PENDING and said and of_late
+            return waits and not self._has_room(session, run.project, before=run_id)
 
     @contextmanager
     def _beginning(self) -> Iterator[tuple[Session, ExitStack]]:
@@ -122,7 +136,7 @@ class Queue:
     def _begun(self, session: Session, held: ExitStack, run_id: int, by: Actor) -> Begun:
         token, sha256 = generate_run_token()
         runs.begin(session, run_id, sha256, by=by, now=self.clock())
-        workspace = held.enter_context(self.open_workspace(run_id))
+        workspace = held.enter_context(self.open_workspace(run_id, runs.mark_of(sha256)))
         return Begun(run_id, token, workspace, held)
 
     def _next_project(self) -> Select[Project]:
@@ -133,9 +147,12 @@ class Queue:
         waiting = Project.id.in_(select(Run.project_id).where(_WAITS))
         return select(Project).where(waiting, room).order_by(first).limit(1)
 
-    def _has_room(self, session: Session, project: Project) -> bool:
-        """Counted once more after the project is held: what was taken meanwhile is seen now."""
-        return _count(session, project.id, RunState.RUNNING) < self.limits.of(project)
+    def _has_room(self, session: Session, project: Project, *, before: int = 0) -> bool:
+        """Counted once more after the project is held: what was taken meanwhile is seen now. Those that wait
+        with a number ``before`` have theirs first.
+        """
+        ahead = _count(session, project.id, RunState.PENDING, Run.is_queued.is_(True), Run.id < before)
+        return ahead + _count(session, project.id, RunState.RUNNING) < self.limits.of(project)
 
 
 def _count(session: Session, project_id: int, state: RunState, *more: ColumnElement[bool]) -> int:

@@ -16,7 +16,7 @@ from app.db import Database
 from app.errors import Denied, InvalidInput, Overtaken, Refusal
 from app.flows import runs, unseen_tokens
 from app.flows.id_tokens import RunFacts, plan
-from app.flows.liveness import require_unchanged, why_end
+from app.flows.liveness import TimeIsOver, require_unchanged, time_left, why_end
 from app.flows.run_facts import facts_of, variables_for
 from app.ledger.actions import AuditAction, Outcome
 from app.ledger.models import AuditRow
@@ -28,10 +28,10 @@ from app.tokens.commit import KeyOvertaken
 from app.tokens.mint import Mint
 from app.tokens.models import IssuedToken
 
-BURST = 60
-EVERY = timedelta(minutes=1)
-"""A run may mint ``BURST`` tokens anew and one more each ``EVERY``: the masker remembers them all, at some
-1.5 MB each, and the ledger has a row of each.
+BURST = 10
+EVERY = timedelta(minutes=3)
+"""A run may mint ``BURST`` tokens anew and one more of each declared name each ``EVERY``: the masker looks
+for them until they are long expired, which takes some 5 MB each, and the ledger has a row of each.
 """
 
 
@@ -78,10 +78,13 @@ class Reminting:
             if (reason := why_end(session, run_id, now)) is not None:
                 raise Denied(reason)
             facts = facts_of(session, run, now)
+            if time_left(run, facts.flow, now) <= timedelta(0):
+                raise TimeIsOver
             if name not in facts.flow.id_tokens:
                 raise InvalidInput(f"name: the flow declares {_names(facts)}")
             grant = self._planned(session, facts, name)
             _require_as_first(session, run_id, grant)
+            _require_patience(session, facts, now)  # before anything is signed
         return facts, grant
 
     def _planned(self, session: Session, facts: RunFacts, name: str) -> IdTokenGrant:
@@ -111,7 +114,7 @@ class _Conditions:
     def __call__(self, session: Session, signed: Signed) -> None:
         run_id, now = self.facts.run_id, self.clock()
         require_unchanged(session, self.facts, now)
-        _require_patience(session, run_id, now)
+        _require_patience(session, self.facts, now)
         unseen_tokens.leave(session, run_id, self.run_token, signed.token)
 
 
@@ -137,11 +140,14 @@ def _require_as_first(session: Session, run_id: int, grant: IdTokenGrant) -> Non
         raise Denied(f"{grant.name}: its subject or audience is not the one that this run began with")
 
 
-def _require_patience(session: Session, run_id: int, now: datetime) -> None:
-    its_own = (IssuedToken.run_id == run_id) & (IssuedToken.kind == "id")
+def _require_patience(session: Session, facts: RunFacts, now: datetime) -> None:
+    """Counted from its first tokens, one of each name, and without them."""
+    its_own = (IssuedToken.run_id == facts.run_id) & (IssuedToken.kind == "id")
     minted, began = session.execute(
         select(func.count(), func.min(IssuedToken.issued_at)).where(its_own)
     ).one()
-    may = BURST + (now - began) / EVERY if began else BURST
-    if minted + 1 > may:
-        raise TooMany(ceil((minted + 1 - may) * EVERY.total_seconds()))
+    names = len(facts.flow.id_tokens)
+    asked, every = minted - names + 1, EVERY / names
+    may = BURST + (now - began) / every if began else BURST
+    if asked > may:
+        raise TooMany(ceil((asked - may) * every.total_seconds()))

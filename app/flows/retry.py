@@ -4,10 +4,13 @@ By the configuration as it is now: whoever retries does not choose an older one,
 for a reason.
 """
 
+from collections.abc import Mapping
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict
+from app.flows.inputs import InputValue
 from app.flows.models import Run, RunInput
 from app.flows.runs import ENDED, find_run
 from app.flows.start import StartRequest
@@ -29,6 +32,9 @@ def again(session: Session, run_id: int, *, source: str) -> StartRequest:
     )
 
 
-def _inputs(session: Session, run: Run) -> dict[str, str]:
+def _inputs(session: Session, run: Run) -> Mapping[str, InputValue]:
+    """As they were given, so that a default counts as it is now; not known of runs before that was kept."""
+    if run.given_inputs is not None:
+        return run.given_inputs
     query = select(RunInput.name, RunInput.value).where(RunInput.run_id == run.id)
     return {name: value for name, value in session.execute(query)}  # noqa: C416 - typed rows

@@ -16,7 +16,7 @@ from app.identity.projects import variables_of
 def facts_of(session: Session, run: Run, now: datetime) -> RunFacts:
     """By the configuration that the run was started with; ``Denied`` if a party may not any more."""
     version = session.get_one(ConfigurationVersion, run.configuration_id)
-    flow = _flow(version.body, run.flow)
+    flow = flow_of(version, run.flow)
     identity, role = parties_of(
         session,
         run.project,
@@ -36,6 +36,10 @@ def facts_of(session: Session, run: Run, now: datetime) -> RunFacts:
         config_sha=version.sha256,
         refs=ref_claims(version),
     )
+
+
+def flow_of(version: ConfigurationVersion, name: str) -> Flow:
+    return _flow(version.body, name)
 
 
 @lru_cache(maxsize=16)

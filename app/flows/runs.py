@@ -3,7 +3,7 @@
 With its end comes a cut-off of its own: what it was given dies with it, and who asks need not know of runs.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, contains_eager
 
 from app.db import Database
 from app.errors import Conflict, NotFound
-from app.flows.models import Run, RunState, TokenToMask
+from app.flows.models import Run, RunInput, RunState, TokenToMask
 from app.identity.cut_offs import CutOffKind
 from app.identity.models import Group, Project, User
 from app.identity.paths import ancestors
@@ -24,6 +24,7 @@ from app.tokens.aftermath import cut_off
 ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 HEARTBEAT = timedelta(seconds=5)
 ABANDONED_AFTER = timedelta(minutes=3)  # more than clocks of nodes may differ by
+_MARK_LENGTH = 32  # of hexadecimal digits: no more, for a path of a socket may have about 100 characters
 CANCELLED = "cancelled; everything the run had started was ended"
 WORKER = Actor(name="worker")
 
@@ -70,6 +71,11 @@ def matching(
 
 def newest(session: Session, rows: Select[Run], limit: int) -> Sequence[Run]:
     return session.scalars(rows.order_by(Run.id.desc()).limit(limit)).all()
+
+
+def add_inputs(session: Session, run: Run, values: Mapping[str, str]) -> None:
+    """In the canonical text of each."""
+    session.add_all(RunInput(run_id=run.id, name=name, value=value) for name, value in values.items())
 
 
 def begin(session: Session, run_id: int, token_sha256: str, *, by: Actor, now: datetime) -> None:
@@ -147,15 +153,25 @@ def fail_abandoned(database: Database, now: datetime) -> int:
     return _fail(database, has_executor & (Run.heartbeat_at < now - ABANDONED_AFTER), now)
 
 
-def fail_orphans(database: Database, run_ids: Collection[int], now: datetime) -> int:
-    """The same at once, for those whose process is known to be gone."""
-    if not run_ids:
+def mark_of(token_sha256: str) -> str:
+    """Which attempt at a run it is: the workspace of one bears it (``workspace.Leftover``)."""
+    return token_sha256[:_MARK_LENGTH]
+
+
+def fail_orphans(database: Database, gone: Collection[tuple[int, str]], now: datetime) -> int:
+    """The same at once, for those whose process is known to be gone: by their numbers and marks, for another
+    node may have begun the run of that number. Once this returns none of them is running.
+    """
+    if not gone:
         return 0
-    return _fail(database, Run.id.in_(run_ids) & (Run.state == RunState.RUNNING), now)
+    numbers, marks = zip(*gone, strict=True)
+    marked = func.substr(Run.token_sha256, 1, _MARK_LENGTH).in_(marks)
+    return _fail(database, Run.id.in_(numbers) & marked & (Run.state == RunState.RUNNING), now, wait=True)
 
 
-def _fail(database: Database, which: ColumnElement[bool], now: datetime) -> int:
-    query = select(Run).where(which).order_by(Run.id).with_for_update(of=Run, skip_locked=True)
+def _fail(database: Database, which: ColumnElement[bool], now: datetime, *, wait: bool = False) -> int:
+    """``wait`` for those that somebody else holds, or leave them for later."""
+    query = select(Run).where(which).order_by(Run.id).with_for_update(of=Run, skip_locked=not wait)
     gone = "the process that executed it is gone"
     with database.writing() as session:
         found = session.scalars(query).all()

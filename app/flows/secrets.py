@@ -1,5 +1,7 @@
 """Resolving a run's secrets: each with the ID token it names, one login per place and token."""
 
+import logging
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from app.flows.aws_reference import AwsSecretReference
 from app.flows.aws_secrets_manager import AwsRole, AwsSecretsManager, AwsSession
 from app.flows.configuration import Flow
 from app.flows.declared_secrets import SecretReference
+from app.flows.outage import NO_ANSWER
 from app.flows.secret_values import SecretRead, SecretUnavailable
 from app.flows.vault import VaultAway, VaultServer
 from app.flows.vault_logins import KeptLogin, VaultLogins
@@ -20,6 +23,9 @@ Place = Mapping[str, Any]
 """Where a secret lies, for the ledger."""
 Told = Callable[[str, Place, "SecretRead | SecretUnavailable"], None]
 """Called for every secret with what became of it, before its value goes anywhere."""
+_REVOKING_SECONDS = 30.0
+"""Of all a run's logins, for it is not heard of meanwhile; what is left then is left to housekeeping."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class RunSecrets:
         self._vault: dict[tuple[VaultServer, str], KeptLogin] = {}
         self._aws: dict[tuple[AwsRole, str], AwsSession] = {}
         self._away: set[VaultServer] = set()
+        self._until = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -59,6 +66,7 @@ class RunSecrets:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._until = time.monotonic() + _REVOKING_SECONDS
         with ExitStack() as each:  # all of them, whatever becomes of one
             for (server, _), login in self._vault.items():
                 each.callback(self._close, server, login)
@@ -95,13 +103,15 @@ class RunSecrets:
                 return self._aws[role, token].read(reference)
 
     def _close(self, server: VaultServer, login: KeptLogin) -> None:
-        if server in self._away:  # told of once; each would cost the run's end as many seconds
-            return
+        if server in self._away or time.monotonic() > self._until:
+            return  # told of once; each would cost the run's end as many seconds
         try:
             self._sources.vault.close(login)
         except SecretUnavailable as failure:
             self._away |= {server} if isinstance(failure, VaultAway) else set()
             self._unrevoked(failure)
+        except NO_ANSWER as error:  # revoked or not, its row is there, and housekeeping finds it
+            _log.warning("the database does not answer: %s", type(error).__name__)
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ What cannot be read now is refused; no older version ever stands in for it.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -16,7 +17,7 @@ from app.errors import Overtaken, Refusal
 from app.flows.configuration import ConfigurationError, parse
 from app.flows.configurations import Permit, newest
 from app.flows.faults import FILE_NAME
-from app.flows.git import FileAtCommit, Git
+from app.flows.git import FileAtCommit, Git, GitRests
 from app.flows.models import ConfigurationVersion, ProjectSource
 from app.flows.sources import Wanted, find_source, is_protected, source_of
 from app.identity.members import hold
@@ -63,21 +64,27 @@ class SourceReader:
             record(session, by.did(AuditAction.SOURCE_SET, now, project=project.path, detail=detail))
             return source
 
-    def refresh(self, path: str, by: Actor) -> ConfigurationVersion:
-        """The configuration where the branch is now; at a commit that has been read it is known already."""
+    def refresh(self, project_id: int, by: Actor, **about: Any) -> ConfigurationVersion:
+        """The project's configuration where the branch is now; at a commit that has been read it is known.
+
+        By number: while a repository is read, a path may change hands. ``about``: whom and which run the
+        ledger is to name beside ``by``.
+        """
         with self._database.reading() as session:
-            project = find_project(session, path)
+            project = session.get_one(Project, project_id)
             source = find_source(session, project)
             known = newest(session, project)
-        with self._telling(AuditAction.SOURCE_READ, path, by):
+        with self._telling(AuditAction.SOURCE_READ, project.path, by, **about):
             with self._git.branch(source.url, source.branch) as branch:
                 if known.commit_sha == branch.tip():
                     return known
                 found = branch.read(FILE_NAME)
             parse(found.body)
-            return self._store(source, found, by)
+            return self._store(source, found, by, about)
 
-    def _store(self, read_from: ProjectSource, found: FileAtCommit, by: Actor) -> ConfigurationVersion:
+    def _store(
+        self, read_from: ProjectSource, found: FileAtCommit, by: Actor, about: Mapping[str, Any]
+    ) -> ConfigurationVersion:
         with self._database.writing() as session:
             project = session.get_one(Project, read_from.project_id)
             hold(session, project)
@@ -90,14 +97,17 @@ class SourceReader:
             now = self._clock()
             version = _add_version(session, source, found, by, now)
             detail = _named(version)
-            record(session, by.did(AuditAction.SOURCE_READ, now, project=project.path, detail=detail))
+            event = by.did(AuditAction.SOURCE_READ, now, project=project.path, detail=detail, **about)
+            record(session, event)
             return version
 
     @contextmanager
-    def _telling(self, action: AuditAction, path: str, by: Actor) -> Iterator[None]:
+    def _telling(self, action: AuditAction, path: str, by: Actor, **about: Any) -> Iterator[None]:
         """What fails is in the ledger."""
         try:
             yield
+        except GitRests:  # nothing was read
+            raise
         except Refusal as refusal:
             detail: dict[str, object] = (
                 {"faults": [fault.key for fault in refusal.faults]}
@@ -105,8 +115,8 @@ class SourceReader:
                 else {"cause": str(refusal)}
             )
             with self._database.writing() as session:
-                event = by.did(action, self._clock(), outcome=Outcome.FAILED, project=path, detail=detail)
-                record(session, event)
+                now, failed = self._clock(), Outcome.FAILED
+                record(session, by.did(action, now, outcome=failed, project=path, detail=detail, **about))
             raise
 
 

@@ -18,6 +18,8 @@ from app.ledger.record import Actor, record
 BRANCH = r"[A-Za-z0-9_][A-Za-z0-9._/+#@-]*"
 LONGEST_BRANCH = 200
 MOST_PROTECTED = 100
+_SSH = re.compile(r"(git\+)?ssh:|[^/:@]+@[^/:@]+:(?![0-9]+/)", re.ASCII)
+"""In either form of git-clone(1)."""
 _NEVER = re.compile(r"\.\.|//|/\.|\./|@\{|\.lock(/|$)|[./]$")
 
 
@@ -47,6 +49,11 @@ class Wanted:
 
 def _repository(url: str) -> str:
     """In one form."""
+    if _SSH.match(url):
+        raise InvalidInput(
+            "git: must be an https URL, and this is one of SSH: "
+            "write its https URL, such as https://git.example.com/acme/webapp.git"
+        )
     if "@" in url:
         raise InvalidInput(
             "git: must not contain a user name or password: "

@@ -10,14 +10,15 @@ from sqlalchemy.orm import Session
 
 from app.clock import Clock
 from app.db import Database
-from app.errors import InvalidInput, Refusal
+from app.errors import InvalidInput, Overtaken, Refusal
 from app.flows.configuration import Flow, parse
 from app.flows.configurations import newest
 from app.flows.idempotency import Repeatable
-from app.flows.inputs import InputValue, checked_inputs
-from app.flows.models import ConfigurationVersion, Run, RunInput, RunState
+from app.flows.inputs import InputValue, checked_inputs, plausible_inputs
+from app.flows.models import ConfigurationVersion, Run, RunState
 from app.flows.parties import needed_by, parties_of
 from app.flows.queue import Limits, admit
+from app.flows.runs import add_inputs
 from app.flows.sources import ref_claims, source_of
 from app.flows.subjects import subject_of
 from app.identity.accounts import find_service_account, find_user
@@ -108,7 +109,8 @@ class Starting:
         """Who and what is meant; ``known`` gathers the parties for the ledger as they are found.
 
         Outside the writing transaction: a Git source may be slow, and a large configuration takes long
-        enough to parse to be felt by others.
+        enough to parse to be felt by others. For a run that waits for a worker, the worker reads Git: who
+        starts it may be in a web worker, which keeps everybody waiting.
         """
         with self.database.reading() as session:
             user = find_user(session, request.user)
@@ -130,14 +132,17 @@ class Starting:
                     delegation_id=request.delegation_id,
                 )
             stored = None if has_source else newest(session, project)
-        version = stored or self._fetched(project.path, by)
+        if has_source and request.is_queued:
+            return _Wanted(user.id, account_id, project.id, None)
+        version = stored or self._fetched(project, by)
         flow = parse(version.body).flow(request.flow)
-        return _Wanted(user.id, account_id, project, version, flow, checked_inputs(flow, request.inputs))
+        configured = _Configured(version, flow, checked_inputs(flow, request.inputs))
+        return _Wanted(user.id, account_id, project.id, configured)
 
-    def _fetched(self, path: str, by: Actor) -> ConfigurationVersion:
+    def _fetched(self, project: Project, by: Actor) -> ConfigurationVersion:
         if self.sources is None:
-            raise InvalidInput(f"{path} has its configuration from Git, which is not read here")
-        return self.sources.refresh(path, by)
+            raise InvalidInput(f"{project.path} has its configuration from Git, which is not read here")
+        return self.sources.refresh(project.id, by)
 
     def _save(self, saving: "_Saving", permit: Permit) -> Started:
         with self.database.writing() as session:
@@ -154,13 +159,19 @@ def _repeatable(request: StartRequest, by: Actor) -> Repeatable | None:
 
 
 @dataclass(frozen=True)
-class _Wanted:
-    user_id: int
-    service_account_id: int | None
-    project: Project
+class _Configured:
     version: ConfigurationVersion
     flow: Flow
     inputs: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    user_id: int
+    service_account_id: int | None
+    project_id: int
+    configured: _Configured | None
+    """``None``: it is in Git, where whoever takes the run reads it."""
 
 
 @dataclass(frozen=True)
@@ -174,38 +185,52 @@ class _Saving:
     def save(self, session: Session, limits: Limits) -> Started:
         if self.repeatable is not None and (earlier := self.repeatable.recall(session, self.now)):
             return Started(earlier, is_new=False)
-        run = self._run(session)
+        project = self._project(session)
+        run = self._run(session, project)
         if run.is_queued:
-            run.reason = admit(session, self.wanted.project, limits)
+            run.reason = admit(session, project, limits)
         session.add(run)
         session.flush()
-        given = self.wanted.inputs.items()
-        session.add_all(RunInput(run_id=run.id, name=name, value=value) for name, value in given)
+        if (configured := self.wanted.configured) is not None:
+            add_inputs(session, run, configured.inputs)
         if self.repeatable is not None:
             self.repeatable.remember(session, run.id, self.now)
-        self._record(session, run)
+        self._record(session, run, project)
         return Started(run.id, is_new=True)
 
-    def _run(self, session: Session) -> Run:
+    def _project(self, session: Session) -> Project:
+        """As it is now, and still the one whose configuration was read."""
+        project = find_project(session, self.request.project)
+        configured = self.wanted.configured
+        owner = self.wanted.project_id if configured is None else configured.version.project_id
+        if not project.id == owner == self.wanted.project_id:
+            raise Overtaken(f"{project.path} became another project meanwhile: try again")
+        return project
+
+    def _run(self, session: Session, project: Project) -> Run:
         wanted, request = self.wanted, self.request
-        delegation_id = request.delegation_id
-        needed = (*needed_by(wanted.flow), *(("flow.start",) if delegation_id is not None else ()))
+        configured, delegation_id = wanted.configured, request.delegation_id
+        needed = (
+            *(needed_by(configured.flow) if configured is not None else ()),
+            *(("flow.start",) if delegation_id is not None else ()),
+        )
         identity, _ = parties_of(
             session,
-            wanted.project,
+            project,
             wanted.user_id,
             wanted.service_account_id,
             needed,
             self.now,
             delegation_id=delegation_id,
         )
-        if wanted.flow.id_tokens:  # what they would lack is said now, not by a run that fails
-            subject_of(wanted.project, wanted.flow.name, identity, ref_claims(wanted.version))
+        if configured is not None and configured.flow.id_tokens:  # what they would lack is said now
+            subject_of(project, configured.flow.name, identity, ref_claims(configured.version))
         return Run(
             state=RunState.PENDING,
-            project_id=wanted.project.id,
-            configuration_id=wanted.version.id,
-            flow=wanted.flow.name,
+            project_id=project.id,
+            configuration_id=configured.version.id if configured is not None else None,
+            given_inputs=plausible_inputs(request.inputs),
+            flow=request.flow,
             source=request.source,
             user_id=wanted.user_id,
             service_account_id=wanted.service_account_id,
@@ -219,10 +244,11 @@ class _Saving:
             is_queued=request.is_queued,
         )
 
-    def _record(self, session: Session, run: Run) -> None:
+    def _record(self, session: Session, run: Run, project: Project) -> None:
+        configured = self.wanted.configured
         detail = {
             "flow": run.flow,
-            "config_sha": self.wanted.version.sha256,
+            "config_sha": configured.version.sha256 if configured is not None else None,
             "delegation": run.delegation_id,
             "retry_of": run.retry_of,
         }
@@ -230,7 +256,7 @@ class _Saving:
             AuditAction.RUN_CREATE,
             self.now,
             **parties(run.user_id, run.service_account_id),
-            project=self.wanted.project.path,
+            project=project.path,
             run=run.id,
             detail=detail,
         )

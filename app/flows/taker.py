@@ -8,7 +8,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from prometheus_client import Counter
 from sqlalchemy.exc import SQLAlchemyError
@@ -35,17 +35,23 @@ class Taker:
         self._at_once = at_once
         self._under_way: set[Future[None]] = set()
         self._stop = threading.Event()
+        self._taker: Future[None] | None = None
+
+    @property
+    def is_taking(self) -> bool:
+        """False too when it has failed for good."""
+        return self._taker is not None and not self._taker.done()
 
     @contextmanager
     def taking(self) -> Iterator[None]:
         """Takes runs meanwhile; leaving ends those under way, and waits for that, but not for ever."""
         threads = ThreadPoolExecutor(self._at_once + 1, "runs")
-        taker = threads.submit(self._take_runs, threads)
+        self._taker = threads.submit(self._take_runs, threads)
         try:
             yield
         finally:
             self._stop.set()
-            wait({taker}, _GRACE_SECONDS)
+            wait({self._taker}, _GRACE_SECONDS)
             _, late = wait(self._under_way, _GRACE_SECONDS)
             threads.shutdown(wait=False)
             if late:
@@ -59,17 +65,27 @@ class Taker:
             try:
                 begun = self._next()
                 answers = True
-            except (Refusal, SQLAlchemyError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next look may find it gone
                 if answers:
-                    _log.error("no run is taken: %s", type(error).__name__)
+                    _log.error("no run is taken: %s", type(error).__name__, exc_info=_unless_known(error))
                 begun, answers = None, False
             if begun is None:
                 self._free.release()
                 self._stop.wait(_LOOK_EVERY_SECONDS)
-                continue
+            else:
+                self._submit(threads, begun)
+
+    def _submit(self, threads: ThreadPoolExecutor, begun: Begun) -> None:
+        try:
             run = threads.submit(self._carry_out, begun)
-            self._under_way.add(run)
-            run.add_done_callback(self._ended)
+        except Exception as error:  # noqa: BLE001 - no thread can be had, and runs go on all the same
+            self._free.release()
+            _log.error("run %d has begun and no thread carries it out", begun.run_id, exc_info=error)
+            with suppress(Exception):  # then who keeps house ends it
+                self._executions().give_up(begun, WORKER)
+            return
+        self._under_way.add(run)
+        run.add_done_callback(self._ended)
 
     def _next(self) -> Begun | None:
         executions = self._executions()
@@ -88,3 +104,8 @@ class Taker:
         self._free.release()
         if (error := run.exception()) is not None:
             _log.error("a run has not ended in order", exc_info=error)
+
+
+def _unless_known(error: Exception) -> Exception | None:
+    """What needs no trace, for it is no fault of ours."""
+    return None if isinstance(error, Refusal | SQLAlchemyError | OSError) else error

@@ -5,9 +5,14 @@ piece of output has been and before it is masked. So whatever a step can have pr
 on whichever node it was minted.
 """
 
+import json
+from base64 import urlsafe_b64decode
+from datetime import timedelta
+
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from app.clock import Clock
 from app.db import Database
 from app.flows.models import TokenToMask
 from app.masking import Masker
@@ -21,27 +26,56 @@ def leave(session: Session, run_id: int, run_token: Secret, token: Secret) -> No
     session.execute(insert(TokenToMask).values(run_id=run_id, sealed=sealed))
 
 
-class UnseenTokens:
-    """Of one run, for the process that executes it."""
+_FORGOTTEN_AFTER = timedelta(minutes=10)
+"""After its ``exp``: more than clocks of verifiers may differ by."""
+_FORGOTTEN_AT_ONCE = 10
 
-    def __init__(self, database: Database, run_id: int, run_token: Secret, masker: Masker) -> None:
+
+class UnseenTokens:
+    """Of one run, for the process that executes it. The masker forgets those that are long expired, which are
+    no secrets any more: it needs megabytes for each.
+    """
+
+    def __init__(
+        self, database: Database, clock: Clock, run_id: int, run_token: Secret, masker: Masker
+    ) -> None:
         self._database = database
+        self._clock = clock
         self._run_id = run_id
         self._sealer = _sealer(run_token)
         self._masker = masker
-        self._last = 0
+        self._known: set[int] = set()
+        self._ends: dict[str, float] = {}
 
     def learn(self) -> None:
-        """Enters those that are new; to be called when output was read, before it goes to the masker."""
+        """Enters those that are new; to be called when output was read, before it goes to the masker.
+
+        A number is given out before its row is committed: a lower one may come later.
+        """
         query = select(TokenToMask.id, TokenToMask.sealed).where(
-            TokenToMask.run_id == self._run_id, TokenToMask.id > self._last
+            TokenToMask.run_id == self._run_id, TokenToMask.id.not_in(self._known)
         )
         with self._database.reading_connection() as connection:
             rows = connection.execute(query.order_by(TokenToMask.id)).all()
         for number, sealed in rows:
             token = self._sealer.open(sealed, _context(self._run_id)).decode()
-            self._masker.add_token(Secret(token), f"token {number} of run {self._run_id}")
-            self._last = number
+            name = f"token {number} of run {self._run_id}"
+            self._masker.add_token(Secret(token), name)
+            self._ends[name] = _exp(token)
+            self._known.add(number)
+        self._forget()
+
+    def _forget(self) -> None:
+        now = self._clock().timestamp()
+        over = {name for name, exp in self._ends.items() if exp + _FORGOTTEN_AFTER.total_seconds() < now}
+        if len(over) >= _FORGOTTEN_AT_ONCE:
+            self._masker.forget(over)
+            self._ends = {name: exp for name, exp in self._ends.items() if name not in over}
+
+
+def _exp(token: str) -> float:
+    """Of one that we have made."""
+    return float(json.loads(urlsafe_b64decode(token.split(".")[1] + "=="))["exp"])
 
 
 def _sealer(run_token: Secret) -> Sealer:

@@ -53,6 +53,7 @@ class AuditAction(StrEnum):
     PROJECT_CONCURRENCY_SET = "flows:concurrency:set"
     RUN_CREATE = "flows:run:create"
     RUN_START = "flows:run:start"
+    RUN_CONFIGURE = "flows:run:configure"
     RUN_FINISH = "flows:run:finish"
     RUN_CANCEL = "flows:run:cancel"
     VAULT_TOKEN_REVOKE = "flows:vault_token:revoke"

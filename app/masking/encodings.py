@@ -9,6 +9,7 @@ from itertools import product
 from urllib.parse import quote_from_bytes
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_BETWEEN = re.compile(r"[ \"'\\]")
 _KEPT_BY_URL_ENCODERS = ("", "/", "*", "!'()*", ";/?:@&=+$,#!'()*")
 """By RFC 3986, Python, HTML forms, encodeURIComponent and encodeURI, besides letters, digits and ``_.-~``."""
 
@@ -46,6 +47,9 @@ def source_escaped(text: str) -> Iterator[bytes]:
     """As literals of Python (``ascii``, ``repr`` of the bytes) and of the shell (``printf %q``)."""
     yield ascii(text)[1:-1].encode()
     yield repr(text.encode())[2:-1].encode()
+    if _BETWEEN.search(text):  # else it is seen without the backslashes; shells and ``quotemeta``
+        for kept in (r"\w\n.,:+/@%=-", r"\w\n"):
+            yield re.sub(f"([^{kept}])", r"\\\1", text).encode()
     yield "".join(chr(byte) if byte < 0x80 else f"\\{byte:03o}" for byte in text.encode()).encode()  # noqa: PLR2004 - ASCII ends there
 
 
@@ -68,5 +72,6 @@ def base64(raw: bytes) -> Iterator[bytes]:
 
 
 def base64_twice(raw: bytes) -> Iterator[bytes]:
-    for inner in {b64encode(raw), encodebytes(raw)}:
+    """Wrapped inside only where it begins there."""
+    for inner in {*base64(raw), b64encode(raw), encodebytes(raw)}:
         yield from base64(inner)

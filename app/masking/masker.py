@@ -1,7 +1,8 @@
 """Holds the values that must not be seen."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import filterfalse
+from typing import NamedTuple
 
 from app.errors import InvalidInput
 from app.masking.forms import SHORTEST, forms, is_long_enough, long_forms, public
@@ -16,6 +17,12 @@ _TELLING = 4
 _REPETITIONS = {bytes([byte]) * size for byte in range(256) for size in (SHORTEST, 2 * SHORTEST)}
 
 
+class _Value(NamedTuple):
+    name: str
+    whole: Secret
+    header: str
+
+
 class Masker:
     """Holds the values that must not be seen, and blanks them out of text.
 
@@ -25,10 +32,10 @@ class Masker:
     def __init__(self) -> None:
         self._loose, self._strict = View(LOOSE, Windows(SHORTEST)), View(STRICT, Windows(SHORTEST))
         self._long = View(LOOSE, Windows(2 * SHORTEST))
-        self._values = 0
+        self._values: list[_Value] = []
 
     def __repr__(self) -> str:
-        return f"Masker({self._values} values)"
+        return f"Masker({len(self._values)} values)"
 
     @property
     def reach(self) -> int:
@@ -45,6 +52,14 @@ class Masker:
         if len(rest) != 2 or min(map(len, (header, *rest))) < SHORTEST:  # noqa: PLR2004 - payload, signature
             raise InvalidInput(f"{name}: not a signed JWT in its compact form")
         self._enter(token, name, header)
+
+    def forget(self, names: Collection[str]) -> None:
+        """Values that are no secrets any more. Takes as long as to enter all others: forget many at once."""
+        self._values = [each for each in self._values if each.name not in names]
+        for view in (self._loose, self._strict, self._long):
+            view.windows.clear()
+        for each in self._values:
+            self._look_for(each)
 
     def mask(self, text: str) -> str:
         """A whole short text, such as an error message."""
@@ -66,12 +81,13 @@ class Masker:
                 f"{name}: a secret needs at least {SHORTEST} characters to be masked, "
                 "a shorter one would blank ordinary words in the log; use a longer one"
             )
-        parts = {header, *public(text)}
-        self._look_for(text, seen, parts)
-        self._values += 1
+        self._values.append(_Value(name, Secret(text), header))
+        self._look_for(self._values[-1])
 
-    def _look_for(self, text: str, seen: bytes, parts: set[str]) -> None:
+    def _look_for(self, value: "_Value") -> None:
         """In the strict reading only what the loose one leaves something of."""
+        text = value.whole.reveal()
+        seen, parts = visible(text.encode()), {value.header, *public(text)}
         printed = set(map(visible, forms(text)))
         said = {visible(form) for part in parts for form in forms(part)}
         loose = set(map(LOOSE.characters, printed))

@@ -1,9 +1,9 @@
 """How a text is read when values are looked for: without what may stand between two of their characters.
 
-Line breaks and terminal sequences (ECMA-48 §5.4), as they are or escaped, are no characters to any reader.
+Line breaks and control sequences (``ESC [``, ECMA-48 §5.4), raw or escaped, are no characters to any reader.
 ``LOOSE`` also leaves out blanks, quotes and backslashes, which wrapping, indenting and quoting put between
-characters; ``STRICT`` keeps them, for values that consist of them. What stands in an operating system command
-(``ESC ]``, a hyperlink's address for one) is read.
+characters; ``STRICT`` keeps them, for values that consist of them. What else a terminal does not show is read
+here, and left out where the text is read once more (``terminal``): a value may stand in it or around it.
 """
 
 import re
@@ -12,15 +12,16 @@ from itertools import compress
 
 _SEQUENCE = rb"\[[0-?]{0,64}[ -/]{0,8}"
 _BACKSLASHES = rb"\\(?<!\\\\)\\*+"  # all of them; each alternative below begins with one byte, which is quick
-_ESCAPE = _BACKSLASHES + rb"(?:u001[bB]|x1[bB]|033|e)"
+ESCAPE = _BACKSLASHES + rb"(?:u001[bB]|x1[bB]|033|e)"
 _UNSEEN = re.compile(
     rb"\x1b" + _SEQUENCE + rb"[@-~]"
-    rb"|" + _ESCAPE + _SEQUENCE + rb"[@-~]"
+    rb"|" + ESCAPE + _SEQUENCE + rb"[@-~]"
     rb"|" + _BACKSLASHES + rb"(?:[bfnrtv]|u00[01][0-9a-fA-F]|x[01][0-9a-fA-F])"
     rb"|%[01][0-9a-fA-F]"
 )
 _CUT = re.compile(
-    rb"(?:(?:\x1b|" + _ESCAPE + rb")(?:" + _SEQUENCE + rb")?"
+    rb"(?:(?:\x1b|" + ESCAPE + rb")(?:" + _SEQUENCE + rb"|[ -/]{1,8})?"
+    rb"|\xc2(?:\x9b[0-?]{0,64}[ -/]{0,8})?"
     rb"|" + _BACKSLASHES + rb"(?:u(?:0(?:0[01]?)?)?|x[01]?|03?)?"
     rb"|%[01]?)\Z"
 )
@@ -30,7 +31,7 @@ _CONTROLS = bytes([*range(0x20), 0x7F])
 
 
 def visible(text: bytes) -> bytes:
-    """As long as ``text``, with NUL in the places of escaped line breaks and of terminal sequences."""
+    """As long as ``text``, with NUL in the places of escaped line breaks and of control sequences."""
     if b"\\" in text or b"\x1b" in text or b"%" in text:
         return _UNSEEN.sub(lambda unseen: bytes(len(unseen[0])), text)
     return text
@@ -68,11 +69,12 @@ class Reading:
 
     def last(self, count: int, seen: bytes, start: int) -> int:
         """Where the last ``count`` characters begin; ``start`` if there are not so many from there on."""
-        for place in range(len(seen) - 1, start - 1, -1):
-            count -= self._kept[seen[place]]
-            if not count:
-                return place
-        return start
+        kept = seen[start:].translate(self._kept)
+        place = len(kept)
+        while count and place >= 0:
+            place = kept.rfind(1, 0, place)
+            count -= 1
+        return start + max(place, 0)
 
 
 STRICT, LOOSE = Reading(b""), Reading(b" \"'\\")

@@ -1,10 +1,13 @@
 """Masks one ordered stream of bytes as it comes."""
 
+from copy import copy
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from app.masking.reading import Reading, cut_sequence, visible
 from app.masking.shapes import JWT_REACH, Shapes
 from app.masking.spans import Span, union
+from app.masking.terminal import Terminal
 from app.masking.windows import Windows
 
 MASK = b"[MASKED]"
@@ -25,7 +28,9 @@ class MaskedStream:
     """
 
     def __init__(self, views: tuple[View, ...]) -> None:
-        self._trails = tuple(map(_Trail, views))
+        self._raw = tuple(map(_Trail, views))
+        self._terminal = Terminal()
+        self._shown: tuple[_Trail, ...] = ()  # while a terminal shows something else than what is there
         self._shapes = Shapes()
         self._held = b""
         self._covered = 0  # so many of the bytes to come lie in a span that began in bytes gone out
@@ -43,20 +48,26 @@ class MaskedStream:
     def _release(self, *, closing: bool) -> bytes:
         text = self._held
         seen = visible(text if closing else text[: cut_sequence(text)])
-        values = [_to_whole_characters(span, text) for trail in self._trails for span in trail.find(seen)]
+        read = self._read(text, seen)
+        values = [_to_whole_characters(span, text) for trail, seen in read for span in trail.find(seen)]
         shapes, undecided = self._shapes.find(text)
-        upto = len(text) if closing else min(undecided, self._settled(text, seen))
+        upto = len(text) if closing else min(undecided, _settled(text, read))
         out = self._masked(text, upto, union([(0, self._covered), *values, *shapes]))
         self._held = text[upto:]
         self._shapes.forget(upto)
-        for trail in self._trails:
+        for trail, seen in read:
             trail.pass_over(seen[:upto])
+        self._terminal.pass_over(upto)
+        if self._shown == self._raw:
+            self._shown = ()
         return out
 
-    def _settled(self, text: bytes, seen: bytes) -> int:
-        """The end of the last finished line, or later: what can still become the beginning of a window."""
-        floor = max(text.rfind(b"\n") + 1, len(text) - JWT_REACH)
-        return min(trail.view.reading.last(trail.fewer, seen, floor) for trail in self._trails)
+    def _read(self, text: bytes, seen: bytes) -> list[tuple["_Trail", bytes]]:
+        """As it is, and as a terminal shows it where that is something else."""
+        shown = self._terminal.shown(text[: len(seen)], seen)
+        if shown != seen:
+            self._shown = self._shown or tuple(map(copy, self._raw))
+        return [*((trail, seen) for trail in self._raw), *((trail, shown) for trail in self._shown)]
 
     def _masked(self, text: bytes, upto: int, spans: list[Span]) -> bytes:
         if not upto:
@@ -74,13 +85,17 @@ class MaskedStream:
         return b"".join(out)
 
 
+@dataclass
 class _Trail:
     """A view of a stream, with the characters that went before the text at hand."""
 
-    def __init__(self, view: View) -> None:
-        self.view = view
-        self.fewer = view.windows.size - 1  # so many characters of a value may be seen
-        self._before = b""
+    view: View
+    _before: bytes = b""
+
+    @property
+    def fewer(self) -> int:
+        """So many characters of a value may be seen."""
+        return self.view.windows.size - 1
 
     def find(self, seen: bytes) -> list[Span]:
         """Places of values in ``seen``; what began before it begins at 0."""
@@ -99,6 +114,12 @@ class _Trail:
 
     def pass_over(self, seen: bytes) -> None:
         self._before = (self._before + self.view.reading.characters(seen))[-self.fewer :]
+
+
+def _settled(text: bytes, read: list[tuple[_Trail, bytes]]) -> int:
+    """The end of the last finished line, or later: what can still become the beginning of a window."""
+    floor = max(text.rfind(b"\n") + 1, len(text) - JWT_REACH)
+    return min(trail.view.reading.last(trail.fewer, seen, floor) for trail, seen in read)
 
 
 def _to_whole_characters(span: Span, text: bytes) -> Span:

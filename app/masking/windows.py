@@ -34,6 +34,11 @@ class Windows:
         self._public |= public - self._windows
         self._windows |= hiding | public
 
+    def clear(self) -> None:
+        self._windows.clear()
+        self._public.clear()
+        self._words.clear()
+
     def find(self, text: bytes) -> list[Span]:
         """Where windows stand; those that overlap are one."""
         spans = self._spans(text)

@@ -24,6 +24,7 @@ _RUN: dict[str, sa.types.TypeEngine[Any]] = {
     "log_removed_at": UtcTime(),
     "started_by": sa.String(),
     "retry_of": NUMBER,
+    "given_inputs": sa.JSON(),
 }
 
 
@@ -57,7 +58,9 @@ def upgrade() -> None:
         runs.add_column(sa.Column("is_queued", sa.Boolean(), nullable=False, server_default=sa.false()))
         runs.alter_column("service_account_id", existing_type=NUMBER, nullable=True)
         runs.alter_column("delegation_id", existing_type=NUMBER, nullable=True)
+        runs.alter_column("configuration_id", existing_type=NUMBER, nullable=True)
     op.create_index(op.f("ix_runs_log_removed_at_ended_at"), "runs", ["log_removed_at", "ended_at"])
+    op.create_index(op.f("ix_runs_state_project_id_id"), "runs", ["state", "project_id", "id"])
     op.create_table(
         "idempotency_keys",
         sa.Column("starter", sa.String(), nullable=False),
@@ -97,8 +100,10 @@ def downgrade() -> None:
     op.drop_table("tokens_to_mask")
     op.drop_table("vault_logins")
     op.drop_table("idempotency_keys")
+    op.drop_index(op.f("ix_runs_state_project_id_id"), "runs")
     op.drop_index(op.f("ix_runs_log_removed_at_ended_at"), "runs")
     with op.batch_alter_table("runs", table_kwargs={"sqlite_autoincrement": True}) as runs:
+        runs.alter_column("configuration_id", existing_type=NUMBER, nullable=False)
         runs.alter_column("delegation_id", existing_type=NUMBER, nullable=False)
         runs.alter_column("service_account_id", existing_type=NUMBER, nullable=False)
         for name in ("is_queued", *reversed(_RUN)):

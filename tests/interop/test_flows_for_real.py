@@ -25,7 +25,9 @@ pytestmark = pytest.mark.slow
 AUTH, KV = "for-real/jwt", "for-real-kv"
 AUDIENCE, PASSWORD = "https://vault.acme.example", "correct-horse-battery-staple"
 ID_TOKENS = {"VAULT_ID_TOKEN": {"aud": AUDIENCE}}
-SECRETS = {"PASSWORD": {"vault": f"db/password@{KV}"}}
+SECRETS = {
+    "PASSWORD": {"vault": {"engine": {"name": "kv-v1", "path": KV}, "path": "db", "field": "password"}}
+}
 OF_THE_SERVER = {
     "BAO_TOKEN": "s.of-the-server",
     "AWS_SECRET_ACCESS_KEY": "of-the-server",
@@ -156,13 +158,13 @@ def refusal(root: hvac.Client, token: str) -> str | None:
 def test_an_hour_scaled_mints_past_every_expiry_and_is_refused_one_second_after_cancellation(
     trusted, root, accessors_left
 ):
-    """Two seconds of a token stand for ten minutes."""
+    """Four seconds of a token stand for ten minutes."""
     flow, tokens = trusted, trusted.out / "tokens"
     flow.configure_flow(
         KEEP,
         'printf "%s\\n" "$VAULT_ID_TOKEN" > "$OUT/tokens"',
-        'while :; do countersign id-token VAULT_ID_TOKEN >> "$OUT/tokens"; sleep 1; done',
-        id_tokens={"VAULT_ID_TOKEN": {"aud": AUDIENCE, "ttl": "2s"}},
+        'while :; do countersign id-token VAULT_ID_TOKEN >> "$OUT/tokens"; sleep 3; done',
+        id_tokens={"VAULT_ID_TOKEN": {"aud": AUDIENCE, "ttl": "4s"}},
         secrets=SECRETS,
     )
 
@@ -179,7 +181,7 @@ def test_an_hour_scaled_mints_past_every_expiry_and_is_refused_one_second_after_
         assert "token is expired" in (refusal(root, all_tokens()[0]) or "")
         same = {(each["sub"], each["aud"], each["run_id"]) for each in claims()}
         assert same == {(f"project_path:{PROJECT}:flow:{FLOW}", AUDIENCE, str(number))}
-        assert {each["exp"] - each["iat"] for each in claims()} == {2}
+        assert {each["exp"] - each["iat"] for each in claims()} == {4}
         assert id_token(flow, number).returncode == 0
 
         flow.cli("run", "cancel", str(number))

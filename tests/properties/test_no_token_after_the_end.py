@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
-from app.flows import runs
+from app.flows import reminting, runs
 from app.flows.kill import kill
 from app.flows.models import RunState, TokenToMask
 from app.identity import delegations, members
@@ -126,7 +126,8 @@ def minted(run: LivingRun) -> int:
 
 
 @on_every_database
-def test_no_token_is_minted_once_the_run_or_what_it_lives_from_has_ended(world):
+def test_no_token_is_minted_once_the_run_or_what_it_lives_from_has_ended(world, monkeypatch):
+    monkeypatch.setattr(reminting, "BURST", 1_000_000)
     seed = time.time_ns()
     print(f"seed {seed}")  # noqa: T201 - pytest shows it with a failure
     moments = random.Random(seed)  # noqa: S311 - moments, not secrets

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 import pytest
 
+from app.wiring import Components
 from tests.support.require import require
 from tests.support.tools import GIT
 
@@ -81,6 +82,11 @@ class GitServer:
         git(folder, "config", "uploadpack.allowFilter", "true")
         git(folder, "config", "http.receivepack", "false")
         return Repository(folder, f"{self.url}/{name}.git")
+
+
+def read_git_at_leisure(components: Components) -> None:
+    """As commands and workers do: a web worker, which a test's are of, rests after each read."""
+    components.git = Components(components.settings, components.clock).git
 
 
 @pytest.fixture

@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
 
 _TERMINAL = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x1f\x7f]")
+_ALL_OF_A_TERMINAL = re.compile(
+    rb"(?:\x1b[\]PX^_]|\xc2[\x90\x98\x9d-\x9f])[^\x07\x1b]*?(?:\x07|\x1b\\|\xc2\x9c)"
+    rb"|(?:\x1b\[|\xc2\x9b)[0-?]*[ -/]*[@-~]|\x1b[ -/]+[0-~]|\x1b[0-~]|[\x00-\x1f\x7f]"
+)
 _CHARACTER = {rb"\n": b"", rb"\r": b"", rb"\t": b""}
 LENGTH = 8
 
@@ -43,7 +47,8 @@ def _tells(part: str) -> bool:
 
 
 def _readings(stored: bytes) -> Iterator[bytes]:
-    for text in {stored, _TERMINAL.sub(b"", stored), _unescaped(stored), _unescaped(_unescaped(stored))}:
+    shown = {each.sub(b"", stored) for each in (_TERMINAL, _ALL_OF_A_TERMINAL)}
+    for text in {stored, *shown, _unescaped(stored), _unescaped(_unescaped(stored))}:
         yield text
         yield unquote_to_bytes(text)
         yield unquote_to_bytes(text.replace(b"+", b" "))

@@ -24,7 +24,7 @@ id_tokens:
   SHORT_ID_TOKEN: {{aud: "https://$STAGE.acme.example", ttl: 1m}}
 variables: {{STAGE: test}}
 flows:
-  fix-ci: {{script: ["true"], access_token: {{scopes: [api]}}}}
+  fix-ci: {{script: ["true"], timeout: 6h, access_token: {{scopes: [api]}}}}
 """
 
 

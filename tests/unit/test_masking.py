@@ -2,6 +2,7 @@
 
 import json
 import re
+import tracemalloc
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from itertools import combinations_with_replacement, pairwise
@@ -102,6 +103,16 @@ def test_of_base64_all_that_the_value_determines_is_masked_and_no_more(value, le
     one, other = (encode(fill * lead + value.encode() + fill * 3).decode() for fill in (b"\x00", b"\xff"))
     hidden = "".join("*" if a == b != "=" else a for a, b in zip(one, other, strict=True))
     assert masker(value).mask(one) == re.sub(r"\*+", "[MASKED]", hidden)
+
+
+@pytest.mark.parametrize("encode", BASE64.values(), ids=BASE64)
+@pytest.mark.parametrize("outer", range(3))
+@pytest.mark.parametrize("inner", range(3))
+def test_of_base64_twice_no_more_is_left_than_the_ends(inner, outer, encode):
+    """``auth`` in the .dockerconfigjson of a Kubernetes Secret, for one."""
+    value = "sub?jects>>>~~~" * 3
+    printed = b64encode(b"-" * outer + encode(b"-" * inner + value.encode() + b"-")).decode()
+    assert re.fullmatch(r"[\w+/]{0,9}\[MASKED\][\w+/]{0,9}={0,2}", masker(value).mask(printed))
 
 
 @pytest.mark.parametrize(
@@ -332,9 +343,59 @@ def test_of_an_unfinished_line_fifteen_characters_are_held_back(size):
     assert held_back(masker("first-value"), b"finished\n" + b"." * size) == min(size, 15)
 
 
-@pytest.mark.parametrize("cut_off", [b"\x1b", b"\x1b[", b"\x1b[38;5;", b"\\", b"\\\\u001b[3", b"%0", b"\\x0"])
+@pytest.mark.parametrize(
+    "between", ["\x1b(B\x1b[m", "\x1b7", "\u009b1m", "\x1b]0;t\x07", "\\u001b(B", "\\033M"]
+)
+@pytest.mark.parametrize("size", range(1, 8))
+def test_what_a_terminal_does_not_show_parts_no_value(between, size):
+    value = "Tr0ub4dor-and-3"
+    parts = [value[at : at + size] for at in range(0, len(value), size)]
+    text = f"<{between.join(parts)}>".encode()
+    for chunks in ([text], bytewise(text), cut(text, [9, 20])):
+        assert streamed(masker(value), chunks) == b"<[MASKED]>"
+
+
+@pytest.mark.parametrize("before", ["\x1b", "\x1b(", "\x1b]8;;", "\x1bP", "\u009d", "\\e", "\x1b]0;a\n"])
+def test_nor_does_it_hide_one_that_stands_in_it(before):
+    """A log is read by what is no terminal too."""
+    for chunks in ([f"{before}hunter22\n".encode()], bytewise(f"{before}hunter22\n".encode())):
+        assert streamed(masker("hunter22"), chunks) == f"{before}[MASKED]\n".encode()
+
+
+def test_a_value_around_a_long_title_is_masked_though_its_beginning_has_gone_out():
+    title = b"\x1b]0;%s\x07" % (b"t" * 2 * JWT_REACH)
+    out = streamed(
+        masker("Tr0ub4dor-and-3"), [b"Tr0ub4d", *cut(title, range(0, 2 * JWT_REACH, 999)), b"or-and-3\n"]
+    )
+    assert out.startswith(b"Tr0ub4d\x1b]0;ttt")
+    assert out.endswith(b"[MASKED]\n")
+    assert b"or-and-3" not in out
+
+
+@pytest.mark.parametrize(
+    "cut_off",
+    [
+        b"\x1b(",
+        b"\xc2",
+        b"\xc2\x9b1",
+        b"\x1b",
+        b"\x1b[",
+        b"\x1b[38;5;",
+        b"\\",
+        b"\\\\u001b[3",
+        b"%0",
+        b"\\x0",
+    ],
+)
 def test_a_sequence_that_is_cut_is_held_back_with_what_went_before(cut_off):
     assert held_back(masker("first-value"), b"0123456789abcdefghij" + cut_off) == 15 + len(cut_off)
+
+
+@pytest.mark.parametrize("printed", ["user\\:\\ al", "user:\\ al"])
+def test_a_blank_that_is_escaped_counts_as_a_character(printed):
+    out = streamed(masker("user: alice"), [printed.encode() + b"E: 42%\rice"])
+    assert out.startswith(b"[MASKED]")
+    assert out.endswith(b"E: 42%\rice")
 
 
 def test_a_log_line_goes_out_with_its_newline():
@@ -408,3 +469,28 @@ def test_no_repr_shows_a_value():
 def test_a_number_of_values_hide_what_each_would_hide():
     found = [f"value-{number:05}" for number in range(200)]
     assert masker(*found).mask(" ".join(found)) == " ".join(["[MASKED]"] * 200)
+
+
+def test_a_token_takes_a_few_megabytes_and_gives_them_back():
+    """A long run has many: what is here bounds what its process needs."""
+    held = Masker()
+    tokens = [".".join([HEADER, "".join(f"{n * n:x}" for n in range(i, i + 250)), "S" * 8]) for i in (1, 900)]
+    tracemalloc.start()
+    try:
+        for number, token in enumerate(tokens):
+            held.add_token(Secret(token), f"TOKEN_{number}")
+        full, _ = tracemalloc.get_traced_memory()
+        held.forget({"TOKEN_0", "TOKEN_1"})
+        empty, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert full < 2 * 8_000_000
+    assert empty < full / 20
+
+
+def test_what_is_forgotten_is_shown_and_the_rest_is_not():
+    held = Masker()
+    held.add_token(Secret(JWT), "TOKEN")
+    held.add(Secret(PASSWORD), "PASSWORD")
+    held.forget({"TOKEN"})
+    assert held.mask(f"{PAYLOAD} {PASSWORD}") == f"{PAYLOAD} [MASKED]"

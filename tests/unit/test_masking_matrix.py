@@ -61,6 +61,7 @@ ENCODINGS: dict[str, Callable[[str], bytes]] = {
     "base64, URL-safe": lambda value: urlsafe_b64encode(value.encode()).rstrip(b"="),
     "base64, wrapped": lambda value: encodebytes(value.encode()),
     "base64 twice": lambda value: b64encode(b64encode(value.encode())),
+    "base64 of a Basic credential": lambda value: b64encode(basic(value)),
     "base64 of wrapped base64": lambda value: b64encode(encodebytes(value.encode())),
     "base64, quoted": lambda value: quote(b64encode(value.encode()), safe="").encode(),
     "base64 in JSON": lambda value: json.dumps({"": b64encode(value.encode()).decode()}).encode(),
@@ -119,6 +120,14 @@ TEARS: dict[str, Tear] = {
     "colours": lambda text, rng: joined(b"\x1b[1;38;5;208m", every(text, rng.randint(1, 9))),
     "colours in JSON": lambda text, rng: joined(b"\\u001b[0m", every(text, rng.randint(1, 9))),
     "cursor movements": lambda text, rng: joined(b"\x1b[K\x1b[2G", pieces(text, rng, 9)),
+    "tput sgr0": lambda text, rng: joined(b"\x1b(B\x1b[m", every(text, rng.randint(1, 9))),
+    "ESC 7": lambda text, rng: joined(
+        rng.choice([b"\x1b7", b"\x1b8", b"\x1bM", b"\x1b="]), pieces(text, rng, 9)
+    ),
+    "C1": lambda text, rng: joined(rng.choice([b"\xc2\x9b1m", b"\xc2\x85"]), every(text, rng.randint(1, 9))),
+    "titles": lambda text, rng: joined(b"\x1b]0;a title\x07", every(text, rng.randint(1, 9))),
+    "hyperlinks": lambda text, rng: joined(b"\x1b]8;;http://h/\x1b\\", every(text, rng.randint(1, 9))),
+    "device control": lambda text, rng: joined(b"\x1bP1$r\n0m\xc2\x9c", pieces(text, rng, 9)),
     "hyperlink": lambda text, _: b"\x1b]8;;https://h.example/" + text + b"\x07link\x1b]8;;\x07",
     "UTF-16": lambda text, _: text.decode().encode("utf-16-le") if text.isascii() else text,
     "two streams": interleaved,
@@ -164,7 +173,7 @@ def test_the_oracle_sees_what_is_there():
     for name, value in VALUES.items():
         for encoding, encode in ENCODINGS.items():
             assert leaks(value, b"before " + encode(value) + b"\n", public=PUBLIC), (name, encoding)
-    for tear in ("wrapped", "colours", "two streams"):
+    for tear in ("wrapped", "colours", "tput sgr0", "ESC 7", "C1", "titles", "hyperlinks", "two streams"):
         torn = TEARS[tear](VALUES["long"].encode(), Random(3))  # noqa: S311 - the same each time
         assert leaks(VALUES["long"], torn), tear
 

@@ -31,6 +31,13 @@ class LogPiece(Input):
     limit: Annotated[int, Field(ge=16, le=_LARGEST_PIECE, description="Bytes.", examples=[65536])] = 262_144
 
 
+class RawLog(Input):
+    offset: Offset = 0
+    limit: Annotated[
+        int, Field(ge=1, le=2**63 - 1, description="Bytes; all of it unless given.", examples=[10_000_000])
+    ] = 2**63 - 1
+
+
 class LogAnswer(Output):
     id: int
     offset: int
@@ -90,10 +97,10 @@ def search_run_log(call: Call, id: Number, query: LogSearch) -> Shape:
 
 
 @logs.operation("GET", "/runs/{id}/log/raw", by=By.ANYBODY, gives="text/plain", problems=(410,))
-def download_run_log(call: Call, id: Number) -> Download:
+def download_run_log(call: Call, id: Number, query: RawLog) -> Download:
     """Download a run's whole log, as it is stored. Needs `run.read` in its project."""
     with _gone(visible_run(call, id, "run.read")):
-        content = b"".join(log.stream(call.components.database, id))
+        content = b"".join(log.stream(call.components.database, id, query.offset, query.limit))
     return Download(content, f"run-{id}.log")
 
 

@@ -1,5 +1,7 @@
 """The Git repository that a project's ``agent-config.yml`` is read from."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 from pydantic import Field
@@ -12,10 +14,12 @@ from app.endpoints.api.operations import By, Resource
 from app.endpoints.api.places import ProjectPath, hold, place_of, readable_project
 from app.endpoints.api.reading import unprocessable
 from app.endpoints.api.schemas import Input, Output
+from app.endpoints.problems import Problem
 from app.errors import NotFound
 from app.flows import sources as domain
 from app.flows.configuration import ConfigurationError
 from app.flows.faults import SHOWN_FAULTS
+from app.flows.git import GitRests
 from app.identity.models import Project
 from app.representation import Shape
 
@@ -72,7 +76,8 @@ def get_source(call: Call, path: ProjectPath) -> Shape:
 def put_source(call: Call, path: ProjectPath, body: SourceBody) -> Shape | Created:
     """Read a configuration from Git, check it, and have the project's from there from now on.
 
-    Needs `configuration.write`. The repository has five seconds to answer.
+    Needs `configuration.write`. The repository has three seconds to answer, and after a read none follows for
+    nine times as long as it took: 503 says when.
     """
     wanted = domain.Wanted.checked(body.git, body.branch, body.protected)
     with call.components.database.reading() as session:
@@ -87,10 +92,8 @@ def put_source(call: Call, path: ProjectPath, body: SourceBody) -> Shape | Creat
         now.require("configuration.write", place_of(project))
         _checked(now, session, project)
 
-    try:
+    with _reading():
         row = call.components.source_reader.set(path, wanted, call.by, permit)
-    except ConfigurationError as error:
-        raise _faults(error) from None
     shape = shapes.source(row, path)
     return shape if before is not None else Created(shape, f"/projects/{path}/source")
 
@@ -120,19 +123,27 @@ def delete_source(call: Call, path: ProjectPath) -> None:
 def refresh_source(call: Call, path: ProjectPath) -> Shape:
     """Read and check the configuration where the branch is now, as a start would.
 
-    Needs `configuration.write`. The repository has five seconds to answer.
+    Needs `configuration.write`. The repository has three seconds to answer, and after a read none follows for
+    nine times as long as it took: 503 says when.
     """
     with call.components.database.reading() as session:
-        domain.find_source(session, readable_project(call.within(session), path, "configuration.write"))
-    try:
-        version = call.components.source_reader.refresh(path, call.by)
-    except ConfigurationError as error:
-        raise _faults(error) from None
+        project = readable_project(call.within(session), path, "configuration.write")
+        domain.find_source(session, project)
+    with _reading():
+        version = call.components.source_reader.refresh(project.id, call.by)
     return shapes.configuration_text(version, path)
 
 
-def _faults(error: ConfigurationError) -> Exception:
-    return unprocessable((fault.place, fault.message) for fault in error.faults[:SHOWN_FAULTS])
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
+    except ConfigurationError as error:
+        faults = error.faults[:SHOWN_FAULTS]
+        raise unprocessable((fault.place, fault.message) for fault in faults) from None
+    except GitRests as rests:
+        wait = [("Retry-After", str(rests.seconds))]
+        raise Problem(503, "Service Unavailable", str(rests), wait) from None
 
 
 def _checked(call: Call, session: Session, project: Project) -> Shape | None:

@@ -25,7 +25,7 @@ NEEDED = ("COUNTERSIGN_ISSUER", "COUNTERSIGN_RUN_ID", "COUNTERSIGN_RUN_TOKEN")
 _ATTEMPT_SECONDS = 10.0
 _TRY_SECONDS = 30.0
 """For so long what is unavailable is asked again."""
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_SHORTEST_PAUSE = 0.1
 _LARGEST_ANSWER = 1024 * 1024
 _LATER = {429, 502, 503, 504}
 
@@ -92,7 +92,7 @@ def _told(error: HTTPError) -> str:
 
 def _pause(error: HTTPError) -> float:
     given = error.headers.get("Retry-After", "")
-    return min(max(float(given), _SHORTEST_PAUSE), _LONGEST_PAUSE) if given.isdecimal() else 1.0
+    return max(float(given), _SHORTEST_PAUSE) if given.isdecimal() else 1.0
 
 
 class _NoRedirects(HTTPRedirectHandler):

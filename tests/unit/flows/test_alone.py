@@ -115,6 +115,56 @@ def test_its_access_token_is_taken_while_it_runs_for_what_the_scopes_and_the_hum
     assert alone.http.get("/api/v1/me", headers=bearer).status_code == 401, "the run is over"
 
 
+def test_its_access_token_is_for_the_runs_project_alone(alone):
+    """The human owns another project as well: a delegation would bound an agent, the run does this."""
+    other = "acme/other"
+    alone.change(projects.create_project, other)
+    for path in (alone.project, other):
+        alone.change(
+            lambda session, path=path, **by: members.add_member(
+                session, members.find_place(session, path), "user:alice", "owner", **by
+            )
+        )
+    configure(alone, "[project.read, run.read, audit.read, configuration.write]")
+    answers = {}
+
+    def after(tokens):
+        token = tokens.access.token.reveal()
+        bearer = {"Authorization": f"Bearer {token}"}
+        for path in (
+            *("/projects", "/groups", "/audit-events", f"/audit-events?project={other}"),
+            *(f"/audit-events?project={alone.project}", f"/projects/{alone.project}", f"/projects/{other}"),
+            f"/projects/{other}/runs",
+        ):
+            answers[path] = alone.http.get("/api/v1" + path, headers=bearer)
+        variable = f"/projects/{other}/variables/AUD"
+        answers["write"] = alone.http.put("/api/v1" + variable, json={"value": "x"}, headers=bearer)
+        for kind, named in (("access_token", token), ("user", str(alone.alice))):
+            for path in (alone.project, other):
+                question = {
+                    "subject": {"type": kind, "id": named},
+                    "action": {"name": "project.read"},
+                    "resource": {"type": "project", "id": path},
+                }
+                answers[kind, path] = alone.http.post("/access/v1/evaluation", json=question, headers=bearer)
+
+    executed(alone, begin(alone), after=after)
+    assert [each["path"] for each in answers.pop("/projects").get_json()["items"]] == [alone.project]
+    assert answers.pop("/groups").get_json()["items"] == []
+    for kind in ("access_token", "user"):
+        assert answers.pop((kind, alone.project)).get_json()["decision"] is True
+        assert answers.pop((kind, other)).get_json()["decision"] is False
+    assert {path: answer.status_code for path, answer in answers.items()} == {
+        "/audit-events": 403,
+        f"/audit-events?project={other}": 403,
+        f"/audit-events?project={alone.project}": 200,
+        f"/projects/{alone.project}": 200,
+        f"/projects/{other}": 404,
+        f"/projects/{other}/runs": 404,
+        "write": 404,
+    }
+
+
 def test_the_shape_of_the_run_has_no_service_account(alone):
     number = begin(alone)
     with alone.components.database.reading() as session:

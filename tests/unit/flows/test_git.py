@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from app.flows.git import Git, GitLimits
+from app.clock import system_clock
+from app.flows.git import Git, GitLimits, GitRests, remove_leftovers
 from app.flows.outbound import Outbound
 from app.flows.sources import SourceUnavailable
 from tests.support.process import free_port
 
 NAME = "agent-config.yml"
 BODY = b"flows: {}\n"
+_LEFT = ("countersign-git-old", "countersign-git-new", "countersign-git-link", "others")
 
 
 def reader(*allow, loopback=True, resolve=socket.getaddrinfo, **limits) -> Git:
@@ -258,14 +260,60 @@ def test_a_host_that_never_ends_is_given_up(git_host, repository):
         git_host.is_slow = False
 
 
-def test_one_that_was_too_slow_is_left_alone_for_a_while(git_host, repository):
-    git = reader(seconds=0.7, pause=3600)
-    git_host.is_slow = True
-    refusal(repository.url, git=git)
-    git_host.is_slow = False
+@pytest.mark.parametrize("fails", [False, True])
+def test_after_a_read_none_follows_for_so_many_times_as_long_whatever_it_is_of(git_host, repository, fails):
+    git = reader(rest=100_000)
+    if fails:
+        git_host.status = 503
+        refusal(repository.url, git=git)
+    else:
+        read(repository.url, git=git)
     before = len(git_host.asked)
-    assert "too slow a moment ago" in refusal(repository.url, git=git)
+    for url in (repository.url, f"{git_host.url}/acme/other.git"):
+        with pytest.raises(GitRests) as rests:
+            read(url, git=git)
+        assert rests.value.seconds > 60
     assert len(git_host.asked) == before
+
+
+def test_a_rest_has_an_end(repository):
+    git = reader(rest=0.5)
+    read(repository.url, git=git)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            found = read(repository.url, git=git)
+        except GitRests:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        else:
+            break
+    assert found.body == BODY
+
+
+def test_the_time_to_look_a_name_up_is_part_of_the_limit(repository):
+    def late(*_, **__):
+        time.sleep(0.5)
+        return names(git="127.0.0.1")("git.example", 80)
+
+    git = reader("git.example", resolve=late, seconds=0.4)
+    assert "no whole answer within 0.4 s" in refusal(
+        repository.url.replace("127.0.0.1", "git.example"), git=git
+    )
+
+
+def test_what_a_killed_process_left_is_removed_when_it_is_old(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    old, new, link, other = (tmp_path / f"{name}" for name in _LEFT)
+    for folder in (old, new, other):
+        folder.mkdir()
+        (folder / "words").write_text("x")
+    link.symlink_to(other)
+    for each in (old, other):
+        os.utime(each, (0, 0))
+    remove_leftovers(system_clock())
+    assert sorted(tmp_path.iterdir()) == sorted([new, link, other])
+    assert (other / "words").exists()
 
 
 # Addresses

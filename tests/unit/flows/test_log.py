@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import func, insert, select
+from sqlalchemy import event, func, insert, select
 
 from app.cli.plain import Plain
 from app.errors import NotFound
@@ -95,6 +95,47 @@ def test_a_line_without_end_is_searched_in_parts(world, runs):
     [found] = log.search(world.components.database, run, "needle")
     assert found.offset <= 10_000 < found.offset + len(found.line)
     assert len(found.line) <= 4096
+
+
+@given(st.integers(0, 4200), st.integers(1, 4200), st.sampled_from(["needle", "größe €", "x" * 5000]))
+def test_nothing_is_missed_where_a_long_line_is_parted(before, cut, text):
+    line = b"." * before + text.encode() + "ü€".encode() * 2000
+    pieces = iter([line[at : at + cut] for at in range(0, len(line), cut)])
+    parts = list(log._lines(pieces, 7, len(text.encode())))
+    assert [each for each in parts if text.encode() in each.line]
+    for offset, part in parts:
+        assert line[offset - 7 :].startswith(part)
+        part.decode()
+    assert max(len(part) for _, part in parts) <= max(4096, 2 * len(text.encode()))
+
+
+def test_of_a_line_without_end_no_more_is_searched_at_once_than_asked(world, runs):
+    run = runs()
+    say(world, run, *[b"." * 50_000] * 10, b"needle")
+    offset, asked, found = 0, 0, []
+    while offset is not None:
+        some, offset = log.search_some(
+            world.components.database, run, "needle", offset, most=9, within=100_000
+        )
+        asked, found = asked + 1, found + some
+    assert asked == 5
+    assert [line[-6:] for _, line in found] == [b"needle"]
+
+
+@on_every_database
+def test_of_a_large_log_some_is_removed_in_a_transaction(world, runs, monkeypatch):
+    """Whoever else wants to write waits for that long."""
+    monkeypatch.setattr(log, "_REMOVED_AT_ONCE", 20)
+    run, database = runs(timedelta(days=91)), world.components.database
+    say(world, run, *[b"tenletters"] * 5)
+    left = []
+
+    def look(connection):
+        left.append(connection.scalar(select(func.count()).select_from(LogChunk)))
+
+    event.listen(database.engine, "commit", look)
+    assert log.remove_old(database, NOW, NOW) == 1
+    assert [count for count, before in pairwise([5, *left][::-1]) if count != before] == [0, 1, 3]
 
 
 @on_every_database

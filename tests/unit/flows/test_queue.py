@@ -4,9 +4,14 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.exc import OperationalError
 
+from app.db import Database
 from app.errors import Conflict, InvalidInput
 from app.flows import configurations, idempotency, queue, runs
+from app.flows.execution import end_orphans
+from app.flows.executors.local import LocalExecutor
 from app.flows.models import Run, RunState
 from app.flows.queue import Limits, Queue, QueueFull
 from app.flows.runs import ABANDONED_AFTER, WORKER
@@ -146,6 +151,33 @@ def test_a_run_whose_starter_executes_it_waits_for_others_to_end_and_no_worker_t
         house.queue.begin(mine, OPERATOR)
 
 
+def test_a_run_whose_starter_executes_it_overtakes_none_that_waits(house):
+    first, second = house.start(), house.start()
+    mine, last = house.start(is_queued=False), house.start()
+    assert house.queue.begin(mine, OPERATOR) is None
+    assert [house.take(), house.take()] == [first, second]
+    house.finish(first)
+    assert house.queue.begin(mine, OPERATOR).run_id == mine
+    house.finish(second)
+    assert house.take() == last
+
+
+def test_who_waits_writes_of_it_every_five_seconds(house):
+    house.allow(1)
+    house.start()
+    mine = house.start(is_queued=False)
+    written: list[str] = []
+    event.listen(
+        house.world.components.database.engine,
+        "before_cursor_execute",
+        lambda *told: written.extend([told[2]] if told[2].startswith("UPDATE runs") else []),
+    )
+    for _ in range(25):
+        assert house.queue.begin(mine, OPERATOR) is None
+        house.world.clock.advance(seconds=0.5)
+    assert len(written) == 3
+
+
 def test_a_cancelled_run_is_never_taken(house):
     number = house.start()
     house.world.change(lambda session, **by_now: runs.request_cancel(session, number, **by_now))
@@ -160,9 +192,52 @@ def test_what_waits_for_a_worker_is_not_abandoned_what_waited_for_its_starter_is
     assert runs.fail_abandoned(database, now) == 1
     assert [house.run(each).state for each in (queued, mine)] == ["pending", "failed"]
     house.take()
-    assert runs.fail_orphans(database, [queued, mine], now) == 1
-    assert runs.fail_orphans(database, [queued, mine], now) == 0
+    mark = runs.mark_of(house.run(queued).token_sha256)
+    gone = [(queued, mark), (mine, mark)]
+    assert runs.fail_orphans(database, gone, now) == 1
+    assert runs.fail_orphans(database, gone, now) == 0
     assert house.run(queued).reason == "the process that executed it is gone"
+
+
+@on_every_database
+def test_what_an_earlier_attempt_has_left_ends_no_run_that_another_node_has_begun(house, tmp_path):
+    number = house.start()
+    here = LocalExecutor(runs_dir=tmp_path / "here", user=None)
+    killed_before_it_committed = tmp_path / "here" / f"run-{number}-{'a' * 32}"
+    killed_before_it_committed.mkdir(parents=True)
+    assert house.take() == number
+    database, now = house.world.components.database, house.world.clock()
+    assert end_orphans(database, here, now) == 0
+    assert house.run(number).state == "running"
+    assert not killed_before_it_committed.exists()
+
+
+def test_what_is_left_of_a_run_is_found_again_until_its_end_is_told(house):
+    number = house.start()
+    parts = house.world.components
+    begun = house.queue.take(WORKER)
+    killed = begun.workspace.root
+    begun.held.close()
+    killed.mkdir()
+    (killed / "secret").touch()
+    with pytest.raises(OperationalError):
+        end_orphans(Database(f"sqlite:///{killed}/none/here"), parts.executor, house.world.clock())
+    assert (list(killed.iterdir()), house.run(number).state) == ([], "running")
+    assert end_orphans(parts.database, parts.executor, house.world.clock()) == 1
+    assert (killed.exists(), house.run(number).state) == (False, "failed")
+
+
+def test_what_it_costs_to_look_does_not_grow_with_the_runs_that_have_ended(house):
+    engine = house.world.components.database.engine
+    looked: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *told: looked.append(told[2]))
+    house.queue.has_some()
+    query = looked[-1]
+    with engine.connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {query}", (0,) * query.count("?"))
+        searched = [row[-1] for row in plan if " runs " in row[-1]]
+    assert searched
+    assert [step for step in searched if "ix_runs_state_project_id_id (state=?" not in step] == []
 
 
 @on_every_database

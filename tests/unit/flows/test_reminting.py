@@ -1,5 +1,7 @@
 """A run mints its ID tokens anew for as long as it lives, and not a moment longer."""
 
+import json
+import re
 import threading
 from base64 import b64encode
 from dataclasses import replace
@@ -9,9 +11,10 @@ from itertools import count
 import pytest
 from sqlalchemy import select
 
-from app.flows import reminting, runs
+from app.flows import reminting, runs, unseen_tokens
 from app.flows.kill import kill
 from app.flows.models import RunState, TokenToMask
+from app.flows.start import StartRequest, start
 from app.flows.unseen_tokens import UnseenTokens
 from app.identity import delegations, members, projects
 from app.identity.cut_offs import CutOffKind
@@ -19,6 +22,7 @@ from app.identity.models import User
 from app.masking import Masker
 from app.tokens import audiences
 from app.tokens.audiences import AudienceKind
+from app.tokens.mint import Mint
 from app.wiring import Components
 from tests.support.components import ISSUER, OPERATOR, on_every_database, parts
 from tests.support.crash import End, killed_before
@@ -121,6 +125,7 @@ ENDINGS = {
         lambda world, _: world.change(delegations.revoke, world.delegation),
         "was revoked",
     ),
+    "out of time": (lambda world, _: world.clock.advance(hours=6), "the time limit was reached"),
     "human no member": (remove_the_member, "alice is no member"),
     "account no member": (
         lambda world, run: remove_the_member(world, run, "service_account:duo"),
@@ -272,12 +277,85 @@ def test_the_runs_access_token_is_no_run_token(run):
 
 
 def test_a_run_that_asks_too_often_is_told_when_to_ask_again(run, world, monkeypatch):
-    monkeypatch.setattr(reminting, "BURST", 4)
+    monkeypatch.setattr(reminting, "BURST", 2)  # beside the two that it began with
     assert [run.ask().status_code for _ in range(3)] == [200, 200, 429]
     answer = run.ask()
-    assert answer.headers["Retry-After"] == "60"
-    world.clock.advance(seconds=60)
+    assert answer.headers["Retry-After"] == "90"
+    world.clock.advance(seconds=90)
     assert [run.ask().status_code for _ in range(2)] == [200, 429]
+
+
+def test_nothing_is_signed_for_a_run_that_asks_too_often(run, monkeypatch):
+    monkeypatch.setattr(reminting, "BURST", 0)
+    monkeypatch.setattr(Mint, "id_token", pytest.fail)
+    assert run.ask().status_code == 429
+
+
+def test_what_is_long_expired_the_masker_forgets(run, world):
+    """It needs megabytes for each: a day's run would have thousands."""
+    masker = Masker()
+    unseen = UnseenTokens(world.components.database, world.clock, run.number, run.token, masker)
+    held = 0
+    for _ in range(3):
+        for _ in range(10):
+            assert run.ask("SHORT_ID_TOKEN").status_code == 200
+        unseen.learn()
+        held = max(held, int(re.findall(r"\d+", repr(masker))[0]))
+        world.clock.advance(minutes=15)
+        run.beat()
+    last = run.ask().get_json()["token"]
+    unseen.learn()
+    assert held == 10
+    assert repr(masker) == "Masker(1 values)"
+    assert leaks(last, masker.mask(last).encode(), public=(last.partition(".")[0],)) == set()
+
+
+ADMINISTRATION = {
+    "configuration.write": ("PUT", "/projects/acme/webapp/variables/AUD", {"value": "x"}),
+    "project.admin": ("DELETE", "/projects/acme/webapp", None),
+    "member.manage": ("PUT", "/projects/acme/webapp/members/user:alice", {"role": "owner"}),
+}
+
+
+@pytest.mark.parametrize("permission", ADMINISTRATION)
+def test_a_runs_access_token_administers_nothing(world, permission):
+    """Its parties are owners, and its scope is `api`; what it changed would outlive it."""
+    for named in ("user:alice", "service_account:duo"):
+        world.change(
+            lambda session, named=named, **by: members.add_member(
+                session, members.find_place(session, world.project), named, "owner", **by
+            )
+        )
+    bearer = {"Authorization": f"Bearer {living(world).tokens.access.token.reveal()}"}
+    assert world.http.get("/api/v1/projects/acme/webapp", headers=bearer).status_code == 200
+    method, path, body = ADMINISTRATION[permission]
+    sent = {} if body is None else {"json": body}
+    answer = world.http.open("/api/v1" + path, method=method, headers=bearer, **sent)
+    assert refused(answer) == f"no token of a run has {permission}"
+
+
+def test_the_worker_that_is_told_to_stop_ends_the_tokens_before_the_steps(world):
+    """A step may take its time to end."""
+    script = "trap 'echo told; exit 1' TERM; echo ready; while :; do sleep 0.1; done"
+    text = json.dumps({"id_tokens": {"T": {"aud": VERIFIER}}, "flows": {"fix-ci": {"script": [script]}}})
+    configure(world, text)
+    here, said, asked = world.components, bytearray(), []
+    request = StartRequest(
+        project=world.project, flow="fix-ci", user="alice", service_account="duo", inputs={}, source="test"
+    )
+    number = start(here.database, here.clock, request, OPERATOR)
+    node = here.executions
+    begun_run = node.queue.begin(number, OPERATOR)
+
+    def output(chunk):
+        said.extend(chunk)
+        run = LivingRun(world, number, begun_run.token, None)
+        if b"told" in said and not asked:
+            asked.append(run.ask("T").status_code)
+
+    stopped = lambda: "the server was stopped" if b"ready" in said else None  # noqa: E731
+    assert node.carry_out(begun_run, output, OPERATOR, stopped) is RunState.CANCELLED
+    assert asked == [403]
 
 
 def test_what_is_kept_for_the_masker_shows_nothing_and_goes_with_the_run(run, world):
@@ -330,7 +408,7 @@ def test_a_crash_leaves_a_token_with_its_rows_or_nothing(run, world):
 
 def test_the_executing_process_learns_them_wherever_they_were_minted(run, world):
     masker = Masker()
-    unseen = UnseenTokens(world.components.database, run.number, run.token, masker)
+    unseen = UnseenTokens(world.components.database, world.clock, run.number, run.token, masker)
     first = run.ask().get_json()["token"]
     unseen.learn()
     second = run.ask("SHORT_ID_TOKEN").get_json()["token"]
@@ -340,6 +418,23 @@ def test_the_executing_process_learns_them_wherever_they_were_minted(run, world)
         masked = masker.mask(f"{text[:40]}\n{text[40:]}")
         assert leaks(token, masked.encode(), public=(header,)) == set()
     assert repr(masker) == "Masker(2 values)"
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+def test_it_learns_one_whose_transaction_began_first_and_ended_last(run, world):
+    """SQLite has one writer at a time."""
+    database, masker = world.components.database, Masker()
+    unseen = UnseenTokens(database, world.clock, run.number, run.token, masker)
+    slow, quick = (each.token for each in run.tokens.ids.values())
+    with database.writing() as session:
+        unseen_tokens.leave(session, run.number, run.token, slow)
+        with database.writing() as other:
+            unseen_tokens.leave(other, run.number, run.token, quick)
+        unseen.learn()
+        assert repr(masker) == "Masker(1 values)"
+    for _ in range(2):
+        unseen.learn()
+        assert repr(masker) == "Masker(2 values)"
 
 
 def to_mask(world) -> list[TokenToMask]:

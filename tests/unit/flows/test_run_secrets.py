@@ -106,6 +106,17 @@ def test_the_end_of_one_login_does_not_hang_on_that_of_another(world, run):
     assert len(told) == 2
 
 
+def test_all_revocations_have_one_time_and_what_is_left_then_is_left_to_housekeeping(world, run, monkeypatch):
+    told: list[str] = []
+    with vault(odd_server.answer(204, b"")) as server:
+        with secrets_of(logins(world), run, told, VAULT_SERVER_URL=server.address) as secrets:
+            resolved(secrets)
+            monkeypatch.setattr("app.flows.secrets._REVOKING_SECONDS", -1)
+        assert [each.path for each in server.asked].count(REVOKE) == 0
+    assert told == []
+    assert len(kept(world)) == 2
+
+
 def test_a_run_that_must_end_reads_no_further(world, run):
     class StoppedError(Exception): ...
 

@@ -17,6 +17,7 @@ from app.flows.start import StartRequest, start
 from app.identity import members
 from app.identity.projects import find_project
 from tests.support.components import OPERATOR, on_every_database
+from tests.support.git_server import read_git_at_leisure
 
 ONE = "flows: {fix-ci: {script: [make test]}}\n"
 TWO = "flows: {fix-ci: {script: [make check]}}\n"
@@ -24,7 +25,8 @@ STORED = b"flows: {fix-ci: {script: [stored]}}\n"
 
 
 @pytest.fixture
-def repository(git_host):
+def repository(git_host, world):
+    read_git_at_leisure(world.components)
     repository = git_host.repository()
     repository.commit(ONE)
     return repository
@@ -55,6 +57,11 @@ def started(world, **other) -> ConfigurationVersion:
 def in_force(world) -> ConfigurationVersion:
     with world.components.database.reading() as session:
         return configurations.newest(session, find_project(session, world.project))
+
+
+def project_id(world) -> int:
+    with world.components.database.reading() as session:
+        return find_project(session, world.project).id
 
 
 def remove(world):
@@ -90,6 +97,7 @@ def versions(world) -> int:
         "git://git.example.com/acme/webapp.git",
         "/srv/git/webapp.git",
         "--upload-pack=hunter2",
+        "hunter2@git.example.com:2222/acme/webapp.git",
         "https://git.example.com",
         "https://git.example.com/a/../b.git",
         "https://git.example.com/webapp.git?token=hunter2",
@@ -103,6 +111,20 @@ def test_a_url_that_is_none_of_a_public_repository_is_refused_and_not_repeated(u
         Wanted.checked(url, "main", None)
     assert str(refusal.value).startswith("git: must ")
     assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "git@github.com:a/b.git",
+        "git@[::1]:a/b.git",
+        "ssh://git@github.com/a/b.git",
+        "git+ssh://github.com/a/b",
+    ],
+)
+def test_a_url_of_ssh_is_told_so(url):
+    with pytest.raises(InvalidInput, match="write its https URL, such as https://"):
+        Wanted.checked(url, "main", None)
 
 
 @pytest.mark.parametrize("branch", ["main", "release/2.x", "a-b_c", "feature/#12", "x@y", "2026.11"])
@@ -293,7 +315,7 @@ def test_no_source_can_be_removed_or_read_where_there_is_none(world):
     with pytest.raises(NotFound, match="has no Git source"):
         remove(world)
     with pytest.raises(NotFound, match="has no Git source"):
-        world.components.source_reader.refresh(world.project, OPERATOR)
+        world.components.source_reader.refresh(project_id(world), OPERATOR)
 
 
 def test_nothing_is_fetched_for_who_may_not_start(world, repository, git_host):
@@ -345,6 +367,6 @@ def test_two_that_read_the_same_commit_at_once_make_one_version(world, repositor
     set_source(world, repository)
     repository.commit(TWO)
     reader = world.components.source_reader
-    inner = Interrupted(reader._git, lambda: reader.refresh(world.project, OPERATOR))
-    SourceReader(world.components.database, world.clock, inner).refresh(world.project, OPERATOR)
+    inner = Interrupted(reader._git, lambda: reader.refresh(project_id(world), OPERATOR))
+    SourceReader(world.components.database, world.clock, inner).refresh(project_id(world), OPERATOR)
     assert versions(world) == 2

@@ -74,13 +74,22 @@ def test_but_not_for_ever(behave, monkeypatch):
     assert 1 <= len(server.asked) <= 6
 
 
-def test_a_pause_is_as_the_server_says_but_bounded(monkeypatch):
+def test_a_pause_is_as_the_server_says(monkeypatch):
     pauses = []
     monkeypatch.setattr(steps_program.time, "sleep", pauses.append)
-    behaviours = [problem(503, "", Retry_After=each) for each in ("2", "3600", "soon", "-1")]
+    behaviours = [problem(503, "", Retry_After=each) for each in ("2", "7", "soon", "-1")]
     with serving(one_after_the_other(*behaviours, GOOD)) as server:
         ask(server)
-    assert pauses == [2.0, 5.0, 1.0, 1.0]
+    assert pauses == [2.0, 7.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_pause_beyond_its_time_is_a_refusal_at_once(status, monkeypatch):
+    monkeypatch.setattr(steps_program.time, "sleep", pytest.fail)
+    behave = problem(status, "in 57 seconds", Retry_After="57")
+    with serving(behave) as server, pytest.raises(Refused, match="in 57 seconds"):
+        ask(server)
+    assert len(server.asked) == 1
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 500])
@@ -188,7 +197,7 @@ def test_the_account_of_the_steps_can_run_it():
     with TemporaryDirectory() as directory:
         Path(directory).chmod(0o711)
         executor = LocalExecutor(runs_dir=Path(directory) / "runs", user="nobody")
-        with executor.workspace(7) as workspace:
+        with executor.workspace(7, "0" * 32) as workspace:
             outcome = executor.execute(
                 workspace=workspace,
                 script=["countersign id-token --help"],

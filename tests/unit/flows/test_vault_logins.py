@@ -12,13 +12,14 @@ import pytest
 from sqlalchemy import select
 
 from app.doctor import _vault_tokens_fault
-from app.flows import runs
+from app.flows import runs, vault_leftovers
 from app.flows.models import ConfigurationVersion, Run, RunState, VaultLogin
 from app.flows.outbound import Outbound
 from app.flows.transport import Limits
 from app.flows.vault import SecretUnavailable, Vault, VaultServer
 from app.flows.vault_leftovers import VaultLeftovers
 from app.flows.vault_logins import VaultLogins
+from app.identity import projects
 from app.identity.projects import find_project
 from app.ledger.models import AuditRow
 from app.sealing import Sealer, derived_key
@@ -205,16 +206,74 @@ def test_a_row_goes_when_its_token_must_be_dead_and_that_is_told(world, run):
         world.clock.advance(seconds=1)
         assert leftovers.end() == 1
     assert kept(world) == []
-    assert told(world) == [("worker", "failed", "it was never revoked; its own life is over")]
+    assert told(world) == [("worker", "failed", "it is not known to be revoked; its own life is over")]
 
 
-@pytest.mark.parametrize("lease", [0, None, "soon", -1, 1.5])
-def test_a_token_without_an_end_is_kept_until_it_is_revoked(world, run, lease):
+@pytest.mark.parametrize("lease", [0, None, "soon", -1, 1.5, 999_999_999])
+def test_a_token_without_an_end_is_kept_until_it_is_revoked_or_given_up(world, run, lease):
     with vault(SEALED, lease) as server:
         left_by_a_crash(world, run, server)
-    world.clock.advance(days=1000)
-    assert VaultLeftovers(logins(world)).end() == 0
+    leftovers = VaultLeftovers(logins(world))
+    world.clock.advance(days=31)
+    assert leftovers.end() == 0
     assert kept(world)
+    world.clock.advance(days=1)
+    assert leftovers.end() == 0
+    assert kept(world) == []
+    assert told(world) == [("worker", "failed", "it is not known to be revoked; given up after 32 days")]
+
+
+def test_what_was_sealed_under_another_key_is_given_up_in_the_end(world, run):
+    with vault() as server:
+        left_by_a_crash(world, run, server)
+        world.clock.advance(seconds=299)
+        assert VaultLeftovers(logins(world, key="another")).end() == 0
+        assert kept(world)
+        world.clock.advance(seconds=1)
+        assert VaultLeftovers(logins(world, key="another")).end() == 1
+    assert revocations(server) == 0
+    assert kept(world) == []
+
+
+def test_each_project_has_its_turn_whatever_another_has_left(world, run, monkeypatch):
+    monkeypatch.setattr(vault_leftovers, "_AT_ONCE", 2)
+    with vault(REFUSED, lease=0) as hostile, vault() as honest:
+        for _ in range(5):
+            logins(world).login(run, VaultServer(hostile.address), ID_TOKEN)
+        end(world, run)
+        other = of_another_project(world, run)
+        left_by_a_crash(world, other, honest)
+        leftovers = VaultLeftovers(logins(world))
+        assert leftovers.end() == 1
+        assert (revocations(hostile), revocations(honest)) == (2, 1)
+        assert [leftovers.end(), leftovers.end()] == [0, 0]
+        assert revocations(hostile) == 5  # the first once more has to wait
+
+
+def test_a_turn_takes_so_long_and_goes_on_next_time(world, run, monkeypatch):
+    monkeypatch.setattr(vault_leftovers, "_SECONDS_AT_ONCE", 0)
+    with vault(REFUSED, lease=0) as server:
+        for _ in range(3):
+            logins(world).login(run, VaultServer(server.address), ID_TOKEN)
+        end(world, run)
+        leftovers = VaultLeftovers(logins(world))
+        asked = []
+        for _ in range(3):
+            leftovers.end()
+            asked.append(revocations(server))
+    assert asked == [1, 2, 3]
+
+
+def of_another_project(world, run: int) -> int:
+    """A run like this one, under way."""
+    project = world.change(projects.create_project, "acme/other")
+    with world.components.database.writing() as session:
+        names = Run.__table__.columns.keys()
+        values = {name: getattr(session.get(Run, run), name) for name in names if name != "id"}
+        other = Run(**values | {"project_id": project.id, "state": RunState.RUNNING, "ended_at": None})
+        session.add(other)
+        session.flush()
+        return other.id
 
 
 def test_one_vault_that_is_away_is_asked_once_a_round_and_holds_up_no_other(world, run):

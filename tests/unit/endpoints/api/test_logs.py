@@ -125,6 +125,18 @@ def test_the_download_is_what_is_stored(api, run):
     assert api("alice", "GET", f"/runs/{run}/log/raw", If_None_Match=etag).status_code == 304
 
 
+def test_a_part_of_it_can_be_downloaded(api, run):
+    write(api, run, b"0123456789", b"abcdefghij")
+    for query, part in (
+        ("offset=8&limit=4", b"89ab"),
+        ("limit=3", b"012"),
+        ("offset=18", b"ij"),
+        ("offset=20", b""),
+    ):
+        answer = api("alice", "GET", f"/runs/{run}/log/raw?{query}")
+        assert (answer.status_code, answer.data) == (200, part)
+
+
 def test_a_log_that_was_removed_says_when(api, run):
     end(api, run)
     now = api.world.clock()
@@ -141,6 +153,7 @@ def test_a_log_that_was_removed_says_when(api, run):
     [
         ("/log?offset=-1", "offset"), ("/log?limit=15", "limit"), ("/log?limit=1048577", "limit"),
         ("/log?text=x", "(unknown key)"), ("/log/search", "text"), ("/log/search?text=", "text"),
+        ("/log/raw?limit=0", "limit"),
     ],
 )  # fmt: skip
 def test_a_query_is_read_strictly(api, run, query, key):

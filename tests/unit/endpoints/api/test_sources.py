@@ -3,6 +3,7 @@
 import pytest
 
 from app.identity.permissions import Role
+from tests.support.git_server import read_git_at_leisure
 
 from .conftest import location, problem
 from .scenes import YAML, everybody, give
@@ -12,7 +13,8 @@ CONFIG = "/projects/acme/webapp/config"
 
 
 @pytest.fixture
-def repository(git_host):
+def repository(git_host, api):
+    read_git_at_leisure(api.world.components)
     repository = git_host.repository()
     repository.commit(YAML)
     return repository
@@ -114,6 +116,23 @@ def test_what_cannot_be_read_is_a_bad_gateway(maintained, repository, git_host):
     said = problem(maintained("alice", "PUT", SOURCE, {"git": repository.url}), 502)
     assert said["detail"].endswith("it answers 503")
     problem(maintained("alice", "GET", SOURCE), 404)
+
+
+def test_a_web_worker_reads_git_for_a_small_part_of_its_time(api, git_host):
+    everybody(api.world, "maintainer")
+    repository, other = git_host.repository(), git_host.repository("acme/other")
+    for each in (repository, other):
+        each.commit(YAML)
+    assert api("alice", "PUT", SOURCE, {"git": repository.url}).status_code == 201
+    git_host.asked.clear()
+    for answer in (
+        api("alice", "POST", f"{SOURCE}/refresh"),
+        api("alice", "PUT", SOURCE, {"git": other.url}),
+    ):
+        assert "repositories are read for a small part of the time" in problem(answer, 503)["detail"]
+        assert int(answer.headers["Retry-After"]) >= 1
+    assert git_host.asked == []
+    assert not [each for each in api.world.events() if each.outcome == "failed"]
 
 
 def test_a_configuration_with_faults_makes_no_source(maintained, repository):
