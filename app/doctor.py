@@ -1,6 +1,7 @@
 """Numbered self-checks: what would become an outage is found before it does."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -46,6 +47,9 @@ def all_checks(
     keys_dir: Path,
     why_no_local_runs: Callable[[], str | None],
     overdue_before: datetime,
+    *,
+    secret_files: Iterable[Path],
+    open_ledger_key: Callable[[], object],
 ) -> Iterator[Check]:
     yield from readiness(database, keyring)
     yield Check(3, "keys directory", _keys_dir_fault(keys_dir))
@@ -53,7 +57,9 @@ def all_checks(
     yield Check(5, "unknown keys", _unknown_keys_fault(keyring, keys_dir))
     yield Check(6, "signing key age", _age_fault(keyring, overdue_before))
     yield Check(7, "keystores", _keystores_fault(keyring, keystores))
-    yield Check(8, "vault tokens", _vault_tokens_fault(database))
+    yield Check(8, "secret files", _secret_files_fault(secret_files))
+    yield Check(9, "ledger key", _ledger_key_fault(open_ledger_key))
+    yield Check(10, "vault tokens", _vault_tokens_fault(database))
 
 
 def _key_fault(keyring: Keyring) -> str | None:
@@ -81,7 +87,8 @@ def _others_fault(keyring: Keyring) -> str | None:
         actives = keyring.current().actives
     except (Refusal, SQLAlchemyError):
         return None  # told of by another check
-    return "; ".join(key.fault for alg, key in actives.items() if key.fault and alg != ALWAYS) or None
+    told = (key.fault for alg, key in actives.items() if key.fault and (alg != ALWAYS or key.signer))
+    return "; ".join(told) or None
 
 
 def _keys_dir_fault(keys_dir: Path) -> str | None:
@@ -90,6 +97,26 @@ def _keys_dir_fault(keys_dir: Path) -> str | None:
         return f"others can read private keys: chmod 600 {' '.join(loose)}"
     mode = keys_dir.stat().st_mode if keys_dir.exists() else 0
     return f"others can write to it: chmod go-w {keys_dir}" if mode & 0o022 else None
+
+
+def _secret_files_fault(files: Iterable[Path]) -> str | None:
+    """What is mounted read-only, as orchestrators do it, has the mode that they gave it."""
+    loose = [str(path) for path in files if path.stat().st_mode & 0o037 and not _is_read_only(path)]
+    return f"others can read or write secrets: chmod g-wx,o= {' '.join(loose)}" if loose else None
+
+
+def _is_read_only(path: Path) -> bool:
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+
+
+def _ledger_key_fault(open_ledger_key: Callable[[], object]) -> str | None:
+    try:
+        open_ledger_key()
+    except Refusal as refusal:
+        return str(refusal)
+    except OSError as error:
+        return f"{LEDGER_KEY} cannot be read: {error.strerror}"
+    return None
 
 
 def _unknown_keys_fault(keyring: Keyring, keys_dir: Path) -> str | None:

@@ -22,8 +22,9 @@ from app.ledger.models import AuditRow
 from app.protocol.principals import client_id, service_account_principal, user_principal
 from app.signing.algorithms import Algorithm
 from app.signing.fetches import Fetched
-from app.signing.models import SigningKey
+from app.signing.models import KeyState, SigningKey
 from app.signing.rotations import Rotations
+from app.signing.transitions import leaves_by, may_sign_at
 from app.tokens.key_impact import KeyImpact
 from app.tokens.models import Audience
 from app.tokens.registrations import Registration
@@ -144,11 +145,20 @@ def registration(of: Registration) -> Shape:
     return audience(of.audience, of.projects, of.introspectors)
 
 
-def signing_key(row: SigningKey) -> Shape:
-    """``reason``: why it was revoked; ``destroyed_at``: since when there is no private half."""
+def signing_key(row: SigningKey, lead: timedelta) -> Shape:
+    """``reason``: why it was revoked; ``destroyed_at``: since when there is no private half; ``signs_from``:
+    since when it signs, or when *next* may; ``leaves_jwks_by``: when a retired one is out at the latest.
+
+    ``lead`` is the publish lead.
+    """
     moments = ("published_at", "activated_at", "retired_at", "removed_at", "revoked_at", "destroyed_at")
     named = {"kid": row.kid, "alg": row.alg, "state": row.state, "keystore": row.keystore}
-    return named | {moment: rfc3339(getattr(row, moment)) for moment in moments} | {"reason": row.reason}
+    ahead = {
+        "signs_from": rfc3339(may_sign_at(row, lead) if row.state == KeyState.NEXT else row.activated_at),
+        "leaves_jwks_by": rfc3339(leaves_by(row)),
+    }
+    told = {moment: rfc3339(getattr(row, moment)) for moment in moments}
+    return named | told | {"reason": row.reason} | ahead
 
 
 def rotations(done: Rotations) -> Shape:

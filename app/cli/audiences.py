@@ -1,13 +1,16 @@
 """``countersign audience``."""
 
+import shlex
+
 import click
 
 from app import representation as shapes
 from app.cli.console import Commands, installation, json_option, show, show_all
+from app.clock import rfc3339
 from app.identity import accounts, projects
 from app.signing.algorithms import ALWAYS, Algorithm
 from app.tokens import audiences, registrations
-from app.tokens.verifiers import EXCLUDES
+from app.tokens.verifiers import EXCLUDES, REFUSES_ALL
 
 
 @click.group(cls=Commands)
@@ -71,9 +74,25 @@ def add_audience(
             )
             take_into_use(session)
             shape = shapes.audience(row, list(paths), sorted(names))
-    show(shape, f"{uri} is a registered {kind} audience", as_json=as_json)
+        since = here.components.keyring.current().actives[algorithm].since
+    text = f"{uri} is a registered {kind} audience"
+    if since > here.now:
+        text += f"; its tokens are signed with {ALWAYS} until {rfc3339(since)}, with {alg} from then on"
+    show(shape | {"signs_from": rfc3339(since)}, text, as_json=as_json)
+    _warn(algorithm, uri)
+
+
+def _warn(algorithm: Algorithm, uri: str) -> None:
     if EXCLUDES[algorithm]:
-        click.echo(f"countersign: no {alg} token is taken by {', '.join(EXCLUDES[algorithm])}", err=True)
+        click.echo(
+            f"countersign: no {algorithm} token is taken by {', '.join(EXCLUDES[algorithm])}", err=True
+        )
+    for verifier in REFUSES_ALL.get(algorithm, ()):
+        click.echo(
+            f"countersign: {verifier} now refuses every token of this issuer, RS256 too: it drops a key set "
+            f"with such a key; undo: countersign audience remove {shlex.quote(uri)}",
+            err=True,
+        )
 
 
 @audience.command("list")

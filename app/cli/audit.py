@@ -94,6 +94,12 @@ def _lookback(option: str, text: str) -> timedelta:
         ) from None
 
 
+def _columns(rows: list[shapes.Shape]) -> tuple[str, ...]:
+    """With the ``kid`` where an event is about a key, not merely of what one has signed."""
+    about_keys = any(str(row["action"]).startswith("keys:") for row in rows)
+    return (*_COLUMNS[:-1], "kid", _COLUMNS[-1]) if about_keys else _COLUMNS
+
+
 @audit.command("list")
 @_filters
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000))
@@ -109,7 +115,7 @@ def list_events(limit: int, cursor: str | None, as_json: bool, **given: Any) -> 
         with here.reading() as session:
             page = search.newest(session, wanted, limit, cursor)
     rows = [shapes.audit_event(row) for row in page]
-    show_all(rows, _COLUMNS, "nothing has happened that matches", as_json=as_json)
+    show_all(rows, _columns(rows), "nothing has happened that matches", as_json=as_json)
     if len(page) == limit:
         click.echo(f"there may be more: --cursor {search.cursor(page[-1])}", err=True)
 

@@ -1,5 +1,6 @@
 """``countersign keys``: list, rotate, revoke, and who has fetched them."""
 
+from datetime import datetime
 from typing import Any
 
 import click
@@ -8,6 +9,7 @@ from app import representation as shapes
 from app.cli import keystores
 from app.cli.console import (
     Commands,
+    Installation,
     Refused,
     fields,
     installation,
@@ -15,10 +17,14 @@ from app.cli.console import (
     show,
     show_all,
 )
+from app.clock import rfc3339
 from app.signing import rotations
 from app.signing.algorithms import Algorithm
 from app.signing.checks import revocable
 from app.signing.fetches import fetched_since
+from app.signing.keyring import ActiveKey
+from app.signing.keystores.checking import opens
+from app.signing.models import SIGNING, KeyState
 from app.signing.rotations import Wish
 from app.signing.transitions import check_reason
 from app.tokens.key_impact import impact_of
@@ -49,8 +55,9 @@ def list_keys(as_json: bool) -> None:
     """
     with installation() as here:
         here.require_schema()
-        rows = [shapes.signing_key(row) for row in here.components.keyring.history()]
-    columns = ("kid", "alg", "state", "keystore", "published_at", "activated_at")
+        lead = here.settings.key_publish_lead
+        rows = [shapes.signing_key(row, lead) for row in here.components.keyring.history()]
+    columns = ("kid", "alg", "state", "keystore", "published_at", "signs_from", "leaves_jwks_by")
     show_all(rows, columns, "no keys yet: countersign init", as_json=as_json)
 
 
@@ -71,8 +78,13 @@ def rotate(alg: str | None, at_once: bool, reason: str | None, as_json: bool) ->
     with installation() as here:
         here.require_schema()
         parts, wish = here.components, Wish(algorithm=Algorithm(alg) if alg else None, override=reason)
-        shape = shapes.rotations(rotations.rotate(parts.lifecycle, parts.keyring, wish, here.actor))
+        locked = _locked(here, KeyState.ACTIVE)
+        done = rotations.rotate(parts.lifecycle, parts.keyring, wish, here.actor)
+        shape = shapes.rotations(done)
     show(shape, _rotations_in_words(shape), as_json=as_json)
+    _advise_restart(locked & {each.retired for each in done.rotated})
+    if done.failed:
+        raise Refused(f"not rotated: {', '.join(done.failed)}")
 
 
 def _rotations_in_words(shape: dict[str, Any]) -> str:
@@ -113,12 +125,49 @@ def revoke(kid: str, reason: str, yes: bool, as_json: bool) -> None:
             told = shapes.key_impact(impact_of(session, kid, here.now), here.settings.jwks_max_age)
         if not yes:
             click.echo(_impact_in_words(told), err=True)
-            if click.prompt("Type the key id to revoke it", err=True) != kid:
+            if _typed_key_id() != kid:
                 raise Refused("that is not its key id: nothing was revoked")
+        locked = _locked(here, *SIGNING)
         key = here.components.lifecycle.revoke(kid, reason, here.actor, expected=seen)
-        active = here.components.keyring.current().active_kid(key.alg)
-    text = f"revoked {kid}; {active} signs {key.alg}" if active else f"revoked {kid}"
-    show(shapes.revoked_key(key, active, told), text, as_json=as_json)
+        active = here.components.keyring.current().actives.get(key.alg)
+        signs = {
+            "signs_from": rfc3339(active.since) if active else None,
+            "cannot_sign": active.fault if active and active.signer is None else None,
+        }
+        text = "; ".join([f"revoked {kid}", *([_signs(active, key.alg, here.now)] if active else [])])
+    shape = shapes.revoked_key(key, active.kid if active else None, told)
+    show(shape | signs, text, as_json=as_json)
+    _advise_restart(locked & {kid})
+
+
+def _typed_key_id() -> str:
+    try:
+        return str(click.prompt("Type the key id to revoke it", err=True))
+    except click.Abort:
+        raise Refused("no key id was typed: nothing was revoked; --yes for scripts") from None
+
+
+def _signs(active: ActiveKey, alg: str, now: datetime) -> str:
+    if active.fault and active.signer is None:
+        return f"{active.kid} is to sign {alg}, and cannot: {active.fault}"
+    return f"{active.kid} signs {alg}{f' from {rfc3339(active.since)} on' if active.since > now else ''}"
+
+
+def _locked(here: Installation, *states: KeyState) -> set[str]:
+    """The ``kid`` of each key in these states whose private half cannot be had with these settings."""
+    parts = here.components
+    rows = [row for row in parts.keyring.history() if row.state in states]
+    return {row.kid for row in rows if not opens(row, parts.keystores)}
+
+
+def _advise_restart(locked: set[str]) -> None:
+    """Servers that still have the old passphrase open no key that is made with the new one."""
+    if locked:
+        click.echo(
+            f"countersign: {' '.join(sorted(locked))} could not be opened with the settings of this command: "
+            "restart every server with the same settings now, or it issues no token; then ask its /readyz",
+            err=True,
+        )
 
 
 def _impact_in_words(shape: dict[str, Any]) -> str:

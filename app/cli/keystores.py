@@ -7,12 +7,14 @@ from typing import BinaryIO
 import click
 
 from app.cli.console import Command, Installation, Refused, installation, json_option, show
+from app.clock import rfc3339
 from app.errors import InvalidInput
 from app.secret import Secret
 from app.signing.algorithms import Algorithm, PrivateKey
 from app.signing.importing import PassphraseNeeded, algorithm_of, read_private_key
 from app.signing.keystores import KeystoreError, KeystoreName
 from app.signing.keystores.database import DatabaseKeystore
+from app.signing.transitions import may_sign_at
 
 _LONGEST = 65_536
 
@@ -42,13 +44,27 @@ def import_key(file: BinaryIO, alg: str | None, passphrase_file: Path | None, as
         key = _read(file, passphrase_file)
         algorithm = algorithm_of(key, Algorithm(alg) if alg else None)
         made = here.components.lifecycle.import_key(key, algorithm, here.actor)
-        keystore = here.components.keystores.current_name
-    shape = {"kid": made.kid, "alg": made.alg, "state": "next", "keystore": keystore}
-    show(
-        shape,
-        f"{made.kid} is the next {made.alg} key, in the keystore {keystore}; destroy {_named(file)}",
-        as_json=as_json,
-    )
+        shape = _imported(here, made.kid)
+    text = (
+        "{kid} is the next {alg} key, in the keystore {keystore}, in place of {replaced}, which has left the "
+        "JWKS; it may sign from {may_sign_from} on"
+    ).format_map(shape)
+    show(shape, f"{text}; destroy {_named(file)}", as_json=as_json)
+
+
+def _imported(here: Installation, kid: str) -> dict[str, str | None]:
+    """``replaced``: the key that was *next*, and left in the same transaction."""
+    rows = here.components.keyring.history()
+    row = next(row for row in rows if row.kid == kid)
+    replaced = (each.kid for each in rows if each.alg == row.alg and each.removed_at == row.published_at)
+    return {
+        "kid": kid,
+        "alg": row.alg,
+        "state": "next",
+        "keystore": row.keystore,
+        "replaced": next(replaced, None),
+        "may_sign_from": rfc3339(may_sign_at(row, here.settings.key_publish_lead)),
+    }
 
 
 def _read(file: BinaryIO, passphrase_file: Path | None) -> PrivateKey:
@@ -103,11 +119,11 @@ def move(target: str, as_json: bool) -> None:
 
 
 def _what_to_do_next(here: Installation, target: str) -> list[str]:
+    last = f"restart every server; one that cannot read {target} says so in /readyz, and fails at a rotation"
     if here.settings.keystore == target:
-        return []
-    return [
-        f"new keys are still made in {here.settings.keystore}: set COUNTERSIGN_KEYSTORE={target} everywhere"
-    ]
+        return [last]
+    made_in = here.settings.keystore
+    return [f"new keys are still made in {made_in}: set COUNTERSIGN_KEYSTORE={target} everywhere", last]
 
 
 @click.command("rewrap", cls=Command)
@@ -126,5 +142,9 @@ def rewrap(as_json: bool) -> None:
             raise KeystoreError("only the database keystore seals keys")
         kids = store.rewrap(here.actor)
     shape = {"rewrapped": kids}
-    text = f"sealed {len(kids)} keys anew; the old key-encryption key is not needed any more"
+    text = (
+        f"sealed {len(kids)} keys anew; the old key-encryption key is not needed any more"
+        if kids
+        else "no key is sealed under COUNTERSIGN_KEY_ENCRYPTION_KEY_OLD: nothing was done"
+    )
     show(shape, text, as_json=as_json)

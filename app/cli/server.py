@@ -73,6 +73,8 @@ def doctor(as_json: bool) -> None:
                 settings.keys_dir,
                 why_no_runs,
                 parts.overdue_before(),
+                secret_files=settings.secret_files.values(),
+                open_ledger_key=lambda: parts.ledger_key.public,
             )
         )
         note = None if runs_wanted else parts.why_no_local_runs()

@@ -27,10 +27,11 @@ from app.identity.accounts import find_service_account, find_user
 from app.protocol.oauth_errors import OAuthError
 from app.protocol.principals import user_principal
 from app.signing.algorithms import Algorithm
-from app.signing.reader import SignedToken
+from app.signing.reader import SignedToken, why_not_read
 from app.tokens.grants import AccessGrant, Account, GrantRefused, decide
 from app.tokens.introspection import Introspection
 
+_WRONG_SIGNATURE = "the signature is wrong: the token was changed, or another issuer signed it"
 _PIPE = "FILE is a path or -: pipe the token in"
 
 
@@ -109,7 +110,7 @@ def inspect(context: click.Context, file: TextIO, as_json: bool) -> None:
     with installation() as here:
         here.require_schema()
         published = KeySet.import_key_set({"keys": list(here.components.keyring.current().public_jwks)})
-        decoded = _verified(file, published, here.settings.issuer)
+        decoded = _verified(here, file, published)
         cause = _cause_of_death(here, decoded)
         expired = decoded.claims["exp"] <= timestamp(here.now)
     shape = {
@@ -123,7 +124,8 @@ def inspect(context: click.Context, file: TextIO, as_json: bool) -> None:
     show(shape, f"{lines}\n{f'dead: {cause}' if cause else 'alive'}", as_json=as_json)
 
 
-def _verified(file: TextIO, published: KeySet, issuer: str) -> jwt.Token:
+def _verified(here: Installation, file: TextIO, published: KeySet) -> jwt.Token:
+    issuer = here.settings.issuer
     try:
         text = file.read().strip()
         with catch_warnings(action="ignore", category=SecurityWarning):  # EdDSA's name is an old one
@@ -131,10 +133,16 @@ def _verified(file: TextIO, published: KeySet, issuer: str) -> jwt.Token:
     except (DecodeError, InvalidPayloadError, ValueError):
         raise Refused("this is no JWT (three parts with dots)") from None
     except JoseError:
-        raise Refused("the signature is wrong: the token was changed, or another issuer signed it") from None
+        raise Refused(_why_not_verified(here, text)) from None
     if (other := decoded.claims.get("iss")) != issuer:
         raise Refused(f"the token is of {printable(str(other))}, and this issuer is {issuer}")
     return decoded
+
+
+def _why_not_verified(here: Installation, text: str) -> str:
+    with here.components.database.reading_connection() as connection:
+        cause = why_not_read(connection, text)
+    return f"dead: {cause}" if cause else _WRONG_SIGNATURE
 
 
 def _cause_of_death(here: Installation, token: jwt.Token) -> str | None:

@@ -24,7 +24,18 @@ class AnotherWasFaster(Conflict):
 
 
 class TooEarly(Conflict):
-    """*next* has not been public for the publish lead."""
+    """*next* has not been public for the publish lead. What it says names the options of the command."""
+
+    def __init__(self, kid: str, due: datetime) -> None:
+        self._early = (
+            f"{kid} may sign from {rfc3339(due)} on, when verifiers have had "
+            "COUNTERSIGN_KEY_PUBLISH_LEAD to fetch it"
+        )
+        super().__init__(self.worded("or use --now with a --reason"))
+
+    def worded(self, override: str) -> str:
+        """As it is told at another door, where an ``override`` is asked for in other words."""
+        return f"{self._early}: wait, {override}"
 
 
 def pair_in_use(session: Session, algorithm: str) -> Pair:
@@ -43,10 +54,7 @@ def needs_override(
     due = transitions.may_sign_at(pair.next, lead)
     early = now < due
     if early and override is None:
-        raise TooEarly(
-            f"{pair.next.kid} may sign from {rfc3339(due)} on, when verifiers have had "
-            "COUNTERSIGN_KEY_PUBLISH_LEAD to fetch it: wait, or use --now with a --reason"
-        )
+        raise TooEarly(pair.next.kid, due)
     transitions.check_room(session, 1)
     return early
 

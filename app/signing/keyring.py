@@ -34,7 +34,9 @@ _Row = Row[*tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class ActiveKey:
-    """``fault``: why its private half cannot be had, in words for the operator."""
+    """``fault``: why its private half cannot be had, in words for the operator. With a ``signer`` it still
+    signs with what this process opened before the key was moved, until a restart or a rotation.
+    """
 
     kid: str
     since: datetime
@@ -209,7 +211,7 @@ class Keyring:
         same = next((old for old in rows if (old.kid, old.keystore) == (row.kid, row.keystore)), None)
         if open_now is None or open_now.kid != row.kid or open_now.signer is None:
             return self._open(row, None)
-        if same is None:
+        if same is None or open_now.fault:
             return self._open(row, open_now.signer)
         return ActiveKey(row.kid, row.activated_at, open_now.signer)
 
@@ -219,5 +221,5 @@ class Keyring:
             key = store.signing_key(row.kid, Algorithm(row.alg), row.reference)
             signer = Signer(row.public_jwk, key, is_remote=store.is_remote)
         except KeystoreError as error:
-            return ActiveKey(row.kid, row.activated_at, otherwise, None if otherwise else str(error))
+            return ActiveKey(row.kid, row.activated_at, otherwise, str(error))
         return ActiveKey(row.kid, row.activated_at, signer)

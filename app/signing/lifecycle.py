@@ -149,7 +149,7 @@ class Lifecycle:
             if not transitions.is_in_use(session, ALWAYS):
                 raise Conflict("there are no signing keys yet: countersign init")
             if not in_use:
-                transitions.check_room(session, 2 + _RESERVE)
+                transitions.check_room(session, 2, spare=_RESERVE)
         with self._making(algorithm, 0 if in_use else 2) as made:
             yield lambda session: self._take_into_use(session, algorithm, made, self._by(actor))
         if not in_use:
@@ -207,7 +207,7 @@ class Lifecycle:
             return
         if not made.keys:
             raise AnotherWasFaster(f"{algorithm} has gone out of use just now: try again")
-        transitions.check_room(session, 2 + _RESERVE)
+        transitions.check_room(session, 2, spare=_RESERVE)
         since = by.now + self.rules.publish_lead
         active, following = made.keys
         transitions.add(session, active, made.keystore, KeyState.ACTIVE, by, activated_at=since)

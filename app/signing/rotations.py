@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.errors import Conflict, Denied, Refusal
 from app.ledger.record import Actor
 from app.signing.algorithms import ALWAYS, Algorithm
-from app.signing.checks import Permit, anybody
+from app.signing.checks import AnotherWasFaster, Permit, TooEarly, anybody
 from app.signing.keyring import Keyring
 from app.signing.lifecycle import Lifecycle
 from app.signing.models import KeyState
@@ -27,6 +27,12 @@ class Rotations:
 
     rotated: list[Rotated]
     waiting: Mapping[Algorithm, Refusal]
+
+    @property
+    def failed(self) -> list[Algorithm]:
+        """Those for which waiting is not enough: a keystore's fault, or a JWKS that is full."""
+        passing = (TooEarly, AnotherWasFaster)
+        return [alg for alg, refusal in self.waiting.items() if not isinstance(refusal, passing)]
 
 
 @dataclass(frozen=True, kw_only=True)

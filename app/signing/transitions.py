@@ -22,6 +22,8 @@ MOST_PUBLISHED = 8
 """Keys in a JWKS; Google Cloud takes no more of an uploaded one (VERIFIERS.md 4)."""
 _LOCK = 0x6B657973  # any constant: the advisory lock of whoever changes the key set
 LONGEST_REASON = 500
+_STAYS = timedelta(hours=25)
+"""Of a retired key: the longest life of a token (1 h), and a day."""
 
 
 @dataclass(frozen=True)
@@ -87,17 +89,29 @@ def check_reason(reason: str) -> str:
     return reason
 
 
-def check_room(session: Session, more: int) -> None:
-    """Refuses what would make the JWKS longer than verifiers take."""
+def leaves_by(key: SigningKey) -> datetime | None:
+    """When a retired key is out of the JWKS at the latest; ``None`` for any other."""
+    retired = key.state == KeyState.RETIRED and key.retired_at
+    return retired + _STAYS if retired else None
+
+
+def check_room(session: Session, more: int, spare: int = 0) -> None:
+    """Refuses what would make the JWKS longer than verifiers take, or leave less than ``spare`` in it."""
     query = select(SigningKey).where(SigningKey.state.in_(PUBLISHED))
     rows = session.scalars(query.order_by(SigningKey.retired_at)).all()
-    if len(rows) + len(without_next(session)) + more <= MOST_PUBLISHED:
+    lacking = len(rows) + len(without_next(session)) + more + spare - MOST_PUBLISHED
+    if lacking <= 0:
         return
-    retired = [row.kid for row in rows if row.state == KeyState.RETIRED]
-    until = (
-        f"until {retired[0]}, which is retired, has left it" if retired else "for its algorithms need them"
+    kept = f", and {spare} kept free for a rotation" if spare else ""
+    needed = (
+        f"the JWKS has at most {MOST_PUBLISHED} keys: this needs room for {more}{kept}, {len(rows)} are there"
     )
-    raise Conflict(f"the JWKS would have more than {MOST_PUBLISHED} keys: {len(rows)} are published {until}")
+    leaving = [row for row in rows if row.state == KeyState.RETIRED][:lacking]
+    if len(leaving) < lacking:
+        raise Conflict(f"{needed}, and its algorithms need them: countersign audience remove URI")
+    until = max(by for row in leaving if (by := leaves_by(row)))
+    kids = " and ".join(row.kid for row in leaving)
+    raise Conflict(f"{needed}; there is room by {rfc3339(until)}, when {kids} will have left it")
 
 
 def add(

@@ -30,7 +30,7 @@ from app.protocol.principals import parse_client_id, service_account_principal
 from app.secret import Secret
 from app.tokens.grants import AccessGrant, Account, GrantRefused, decide
 from app.tokens.introspection import Introspection
-from app.tokens.life import NOT_SIGNED
+from app.tokens.life import why_not_signed
 from app.tokens.mint import Mint
 from app.tokens.revocation import Revocation
 from app.tokens.strangers import Kind, Refusal, Stranger, Strangers
@@ -159,11 +159,12 @@ class TokenServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has no 
         client_id = claimed if parse_client_id(claimed) else "malformed"
         self._record_kind(request.connection, Stranger(error.error, error.cause, client_id, action))
 
-    def record_no_token(self, connection: Connection, client: Client, action: AuditAction) -> None:
+    def record_no_token(self, request: OAuth2Request, client: Client, action: AuditAction) -> None:
         """A client may send us as much that is no token of ours as it likes: that is a kind of refusal."""
         name = service_account_principal(client.id)
-        refusal = Refusal(by=Actor(name=name), action=action, cause=NOT_SIGNED, service_account=name)
-        self._record_kind(connection, refusal)
+        cause = why_not_signed(request.connection, request.form["token"])
+        refusal = Refusal(by=Actor(name=name), action=action, cause=cause, service_account=name)
+        self._record_kind(request.connection, refusal)
 
     def _record_kind(self, connection: Connection, kind: Kind) -> None:
         now = self.mint.clock()
@@ -221,7 +222,7 @@ class Introspect(Endpoint):  # type: ignore[misc]  # Authlib has no types
         client, connection, now = server.authenticate(request), request.connection, server.mint.clock()
         finding = server.introspection.asked_by(connection, client.id, request.form["token"], now)
         if finding.life is None:
-            server.record_no_token(connection, client, self.ACTION)
+            server.record_no_token(request, client, self.ACTION)
         elif finding.cause is not None:
             with server.mint.database.writing_on(connection):
                 record(connection, finding.denial(server.actor(client), now))
@@ -243,7 +244,7 @@ class Revoke(Endpoint):  # type: ignore[misc]  # Authlib has no types
         except GrantRefused as refusal:
             raise TokenError(refusal.error, cause=None) from None
         if not is_ours:
-            server.record_no_token(request.connection, client, self.ACTION)
+            server.record_no_token(request, client, self.ACTION)
         return 200, {}, _JSON
 
 

@@ -20,7 +20,7 @@ from app.prepared import Prepared
 from app.protocol.claims import ACCESS_TOKEN_TYPE, ID_TOKEN_TYPE
 from app.protocol.principals import PrincipalKind, parse_principal, parties
 from app.signing.models import PUBLISHED, SigningKey
-from app.signing.reader import SignedToken
+from app.signing.reader import SignedToken, why_not_read
 from app.tokens import introspectors
 from app.tokens.aftermath import token_targets
 from app.tokens.audiences import canonical
@@ -58,6 +58,11 @@ class Life:
         if row is None:
             return {"jti": jti}
         return {**parties(row.user_id, row.service_account_id), "run": row.run_id, "jti": jti}
+
+
+def why_not_signed(connection: Connection, token: str) -> str:
+    """For the ledger: of a token that no published key of ours has signed."""
+    return why_not_read(connection, token) or NOT_SIGNED
 
 
 def look_up(

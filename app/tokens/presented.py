@@ -47,7 +47,7 @@ def read(
     """``NotAlive`` for whatever is no access token that we issued so, has expired, or was cut off."""
     signed = reader.read(token)
     if signed is None:
-        raise NotAlive(life.NOT_SIGNED)
+        raise NotAlive(life.why_not_signed(connection, token))
     found = life.look_up(connection, issuer, signed, now, caller)
     if cause := found.ended_by(life.NOT_ACCESS) or found.ended_by(life.OF_ITSELF):
         raise NotAlive(cause, found.parties)

@@ -26,6 +26,9 @@ EXCLUDES: Mapping[Algorithm, tuple[str, ...]] = {
 }
 """Who does not take tokens that are signed so."""
 
+REFUSES_ALL: Mapping[Algorithm, tuple[str, ...]] = {Algorithm.EDDSA: ("MinIO",)}
+"""Who drops the whole key set for such a key: takes no token of this issuer while it is published."""
+
 _KEEP: Mapping[str, str] = {
     "Vault, OpenBao": "for ever, in memory: write auth/jwt/config again, or show it an unknown kid",
     "Go programs with go-oidc": "for ever, in memory: show them an unknown kid, or restart them",

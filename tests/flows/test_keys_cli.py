@@ -52,9 +52,64 @@ def test_one_algorithm_waits_for_no_other(sample):
 def test_registering_says_who_does_not_take_the_algorithm(sample):
     added = sample.cli("audience", "add", "https://ed.example", "--kind", "verifier", "--alg", "EdDSA")
     assert "Kubernetes" in added.stderr
+    assert "MinIO now refuses every token of this issuer" in added.stderr
+    assert "undo: countersign audience remove https://ed.example" in added.stderr
     [row] = sample.cli("audience", "list", json=True).data
     assert {"AWS", "Microsoft Entra"} <= set(row["excludes"])
     assert len(sample.cli("keys", "list", json=True).data) == 4
+
+
+def test_an_algorithm_signs_after_the_lead_and_it_is_said_when(sample):
+    added = sample.cli("audience", "add", "https://es.example", "--kind", "api", "--alg", "ES256", json=True)
+    rows = {(row["alg"], row["state"]): row for row in sample.cli("keys", "list", json=True).data}
+    since = rows["ES256", "active"]["signs_from"]
+    assert added.data["signs_from"] == since > rows["ES256", "active"]["published_at"]
+    again = sample.cli("audience", "add", "https://es2.example", "--kind", "api", "--alg", "ES256")
+    assert f"are signed with RS256 until {since}, with ES256 from then on" in again.stdout
+    kid = rows["ES256", "active"]["kid"]
+    revoked = sample.cli("keys", "revoke", kid, "--reason", "lost", "--yes")
+    assert f"signs ES256 from {since} on" in revoked.stdout
+
+
+def test_a_key_that_cannot_be_opened_is_not_said_to_sign(sample):
+    """One algorithm rotates, the other has lost its next key: exit 1, for waiting does not help."""
+    sample.cli("audience", "add", "https://es.example", "--kind", "api", "--alg", "ES256")
+    rows = {(row["alg"], row["state"]): row["kid"] for row in sample.cli("keys", "list", json=True).data}
+    folder = sample.installation.folder / "keys"
+    (folder / f"{rows['ES256', 'next']}.pem").write_text("")
+    words = ("keys", "rotate", "--now", "--reason", "a drill")
+    failed = sample.cli(*words, exit_code=1)
+    assert f"RS256: {rows['RS256', 'next']} signs" in failed.stdout
+    assert "ES256: not yet: the private key" in failed.stdout
+    assert "not rotated: ES256" in failed.stderr
+    revoked = sample.cli("keys", "revoke", rows["ES256", "active"], "--reason", "lost", "--yes")
+    assert f"{rows['ES256', 'next']} is to sign ES256, and cannot: the private key" in revoked.stdout
+
+
+def test_a_key_that_another_passphrase_locks_is_followed_by_a_restart(sample):
+    """Servers that run still have the old one."""
+    kids = keys(sample)
+    file = sample.installation.folder / "keys" / f"{kids['active']}.pem"
+    file.write_text("")
+    told = sample.cli("keys", "rotate").stderr
+    assert f"{kids['active']} could not be opened" in told
+    assert "restart every server" in told
+    following = keys(sample)["next"]
+    assert "restart" not in sample.cli("keys", "revoke", following, "--reason", "lost", "--yes").stderr
+
+
+def test_the_full_jwks_says_when_there_is_room(sample):
+    for alg in ("ES256", "ES384"):
+        sample.cli("audience", "add", f"https://{alg}.example", "--kind", "api", "--alg", alg)
+    sample.cli("keys", "rotate", "--alg", "RS256")
+    [retired] = [row for row in sample.cli("keys", "list", json=True).data if row["state"] == "retired"]
+    words = ("audience", "add", "https://ed.example", "--kind", "api", "--alg", "EdDSA")
+    refused = sample.cli(*words, exit_code=1).stderr
+    assert "room for 2, and 1 kept free for a rotation, 7 are there" in refused
+    assert "its algorithms need them" in refused
+    sample.cli("audience", "remove", "https://ES384.example")
+    refused = sample.cli("keys", "list").stdout
+    assert retired["leaves_jwks_by"] in refused
 
 
 class TestRevoking:
@@ -72,6 +127,7 @@ class TestRevoking:
         before = keys(sample)
         refused = sample.cli("keys", "revoke", before["active"], "--reason", "lost", stdin=typed, exit_code=1)
         assert refused.stdout == ""
+        assert "nothing was revoked" in refused.stderr
         assert keys(sample) == before
 
     @pytest.mark.parametrize("kid", ["-n0ne", "--reasoned", "-"])
@@ -107,6 +163,11 @@ class TestRevoking:
     def test_what_is_not_there(self, sample):
         refused = sample.cli("keys", "revoke", "nothing", "--reason", "x", "--yes", exit_code=1)
         assert "countersign keys list" in refused.stderr
+
+    def test_the_ledger_shows_which_key(self, sample):
+        kid = keys(sample)["active"]
+        sample.cli("keys", "revoke", kid, "--reason", "lost", "--yes")
+        assert kid in sample.cli("audit", "list", "--action", "keys:signing_key:revoke").stdout
 
 
 def test_nobody_has_fetched_a_key_that_nobody_serves(sample):

@@ -11,10 +11,11 @@ from app.endpoints.api.call import Call, naming
 from app.endpoints.api.operations import By, Resource
 from app.endpoints.api.schemas import Input, Output, Page
 from app.endpoints.problems import KEYLESS
-from app.errors import InvalidInput, Refusal
+from app.errors import Conflict, InvalidInput, Refusal
 from app.representation import Shape
 from app.signing import rotations
 from app.signing.algorithms import Algorithm
+from app.signing.checks import TooEarly
 from app.signing.fetches import fetched_since
 from app.signing.keystores import KeystoreError
 from app.signing.transitions import LONGEST_REASON
@@ -33,6 +34,7 @@ Reason = Annotated[
     str, Field(min_length=1, max_length=LONGEST_REASON, description="For the ledger.", examples=["leaked"])
 ]
 
+_OVERRIDE = "or send `now`, with a `reason`"
 
 _log = logging.getLogger(__name__)
 
@@ -49,6 +51,8 @@ class KeyAnswer(Output):
     revoked_at: str | None
     destroyed_at: Annotated[str | None, Field(description="Since when there is no private half.")]
     reason: Annotated[str | None, Field(description="Why it was revoked; administrators read it.")]
+    signs_from: Annotated[str | None, Field(description="Since when it signs, or when `next` may.")]
+    leaves_jwks_by: Annotated[str | None, Field(description="Of a retired key: it is out by then.")]
 
 
 class FetchAnswer(Output):
@@ -123,7 +127,8 @@ class RevocationBody(Input):
 @keys.operation("GET", "/keys", by=By.ANYBODY, answer=Page[KeyAnswer], opens="nothing")
 def list_keys(call: Call) -> Shape:
     """List signing keys, the newest publication first; the keys themselves are in the JWKS."""
-    items = [shapes.signing_key(row) for row in call.components.keyring.history()]
+    lead = call.components.settings.key_publish_lead
+    items = [shapes.signing_key(row, lead) for row in call.components.keyring.history()]
     if not call.caller.is_admin:
         items = [item | {"reason": None} for item in items]
     return {"items": items, "next_cursor": None}
@@ -164,14 +169,19 @@ def rotate_keys(call: Call, body: RotationBody) -> Shape:
         raise InvalidInput("alg: name that of the expected key")
     wish = rotations.Wish(algorithm=body.alg, expected=body.expected, override=body.reason)
     parts = call.components
-    with naming("alg"):
-        done = rotations.rotate(parts.lifecycle, parts.keyring, wish, call.by, call.admit_again)
+    try:
+        with naming("alg"):
+            done = rotations.rotate(parts.lifecycle, parts.keyring, wish, call.by, call.admit_again)
+    except TooEarly as early:
+        raise Conflict(early.worded(_OVERRIDE)) from None
     waiting = {alg: _worded(alg, refusal) for alg, refusal in done.waiting.items()}
     return shapes.rotations(replace(done, waiting=waiting))
 
 
 def _worded(alg: Algorithm, refusal: Refusal) -> Refusal:
     """What a keystore says is for operators."""
+    if isinstance(refusal, TooEarly):
+        return Conflict(refusal.worded(_OVERRIDE))
     if not isinstance(refusal, KeystoreError):
         return refusal
     _log.error("%s is not rotated: %s", alg, refusal)

@@ -49,6 +49,9 @@ class Keystore(Protocol):
     def is_remote(self) -> bool:
         """A signature leaves the process: it can be slow, and it can fail."""
 
+    def check(self) -> None:
+        """``KeystoreError`` if no key could be made now, as far as it tells without making one."""
+
     def making_keys(self) -> AbstractContextManager[None]:
         """Keys are made and settled in here, where makers of one machine could meet."""
 

@@ -41,6 +41,9 @@ class FileKeystore:
         self._database = database
         self._passphrase = passphrase.reveal().encode()
 
+    def check(self) -> None:
+        self._check_place()
+
     @contextmanager
     def making_keys(self) -> Iterator[None]:
         """One process of this machine at a time; a crash lets the next one in."""
@@ -105,7 +108,8 @@ class FileKeystore:
             raise KeystoreError(
                 f"the private key {kid} is not in {self._directory}: restore it from a backup, or copy it "
                 "from the machine that made it; machines that share a database share their keys with "
-                "COUNTERSIGN_KEYSTORE=database or transit (countersign keys move)"
+                "COUNTERSIGN_KEYSTORE=database or transit (countersign keys move); if all that were there "
+                f"are lost for ever, make an empty file {kid}.pem there, and revoke them"
             ) from None
         except OSError as error:
             raise KeystoreError(f"{where} cannot be read: {error.strerror}") from None

@@ -199,6 +199,12 @@ class TestAnIssuedToken:
         refused = command("token", "inspect", "-", stdin=answer["access_token"], exit_code=1)
         assert "and this issuer is http://localhost:1\n" in refused.stderr
 
+    def test_of_a_revoked_key_is_told_by_that_key(self, command, answer):
+        [kid] = [row["kid"] for row in data(command, "keys list") if row["state"] == "active"]
+        command("keys", "revoke", kid, "--reason", "leaked", "--yes")
+        refused = command("token", "inspect", "-", stdin=answer["access_token"], exit_code=1)
+        assert f"dead: signed with {kid}, which was revoked at " in refused.stderr
+
     @pytest.mark.parametrize(
         ("change", "reason"),
         [

@@ -65,9 +65,10 @@ class TestImport:
         made = installation.invoke("keys", "import", pem(), json=True).data
         after = states(installation)
         assert (made["state"], made["alg"], made["keystore"]) == ("next", "RS256", "files")
+        assert made["replaced"] == before["next"]
         assert after == {"active": before["active"], "next": made["kid"], "removed": before["next"]}
         refused = installation.invoke("keys", "rotate", exit_code=1)
-        assert "may sign from" in refused.stderr, "its publish lead has begun"
+        assert f"may sign from {made['may_sign_from']}" in refused.stderr, "its publish lead has begun"
 
     def test_it_signs_after_a_rotation(self, installation, pem):
         made = installation.invoke("keys", "import", pem(), json=True).data
@@ -118,6 +119,7 @@ class TestMove:
     def test_says_what_is_left_to_do(self, installation):
         said = installation.invoke("keys", "move", "--to", "database").stdout
         assert "set COUNTERSIGN_KEYSTORE=database everywhere" in said
+        assert "restart every server" in said
         [fault] = [
             row["fault"]
             for row in installation.invoke("doctor", json=True, exit_code=1).data
@@ -144,6 +146,7 @@ class TestRewrap:
         )
         after = Installation(tmp_path, KEY_ENCRYPTION_KEY=NEXT_KEK, KEYSTORE="database")
         after.invoke("doctor")
+        assert "nothing was done" in after.invoke("keys", "rewrap").stdout
         refused = installation.invoke("keys", "move", "--to", "files", exit_code=1)
         assert "is sealed under the key-encryption key" in refused.stderr
 

@@ -1,10 +1,13 @@
 """Alive, ready, counted; and what every answer carries."""
 
+from base64 import b64encode
+
 import pytest
 
 from app.signing.algorithms import Algorithm
+from app.signing.keystores import KeystoreName
 from app.wiring import Components
-from tests.support.components import OPERATOR, ManualClock, installed
+from tests.support.components import OPERATOR, ManualClock, installed, settings_for
 from tests.unit.signing.keysets import key
 
 
@@ -55,6 +58,22 @@ def test_warns_of_an_algorithm_whose_key_cannot_be_had(world, tmp_path):
     world.components.keyring._snapshot = None
     answer = world.http.get("/readyz")
     assert (answer.status_code, answer.get_json()["warnings"]) == (200, ["keystores"])
+
+
+def test_warns_of_a_key_that_was_moved_to_where_it_cannot_read(prepared, tmp_path):
+    """It signs with what it opened before; a restart, or the next rotation, would end that."""
+    with installed(prepared, tmp_path, ManualClock()) as app:
+        node = app.extensions["countersign"]
+        assert app.test_client().get("/readyz").get_json()["warnings"] == []
+        settings = settings_for(tmp_path, KEY_ENCRYPTION_KEY=b64encode(bytes(32)).decode())
+        other = Components(settings, node.clock)
+        for target, warnings in ((KeystoreName.DATABASE, ["keystores"]), (KeystoreName.FILES, [])):
+            other.mover.move(target, OPERATOR)
+            for _ in range(2):
+                node.keyring.refresh()
+                answer = app.test_client().get("/readyz")
+                assert (answer.status_code, answer.get_json()["warnings"]) == (200, warnings)
+        other.database.dispose()
 
 
 def test_not_ready_before_it_is_migrated(prepared, tmp_path, caplog):

@@ -182,6 +182,8 @@ def test_a_private_key_that_no_row_knows_is_named(components, tmp_path):
             tmp_path / "keys",
             lambda: None,
             NOW,
+            secret_files=(),
+            open_ledger_key=lambda: components.ledger_key.public,
         )
         return {check.name: check.fault for check in checks}["unknown keys"]
 

@@ -278,7 +278,7 @@ class Walk(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 def test_no_walk_leads_astray(peopled, prepared):
     prepared_with_people, people = peopled
     walk = type("Walk", (Walk,), {"people": people, "prepared": prepared_with_people})

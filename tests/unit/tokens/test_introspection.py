@@ -1,5 +1,8 @@
 """A token is alive while everything is that it lives from, and while it says what its row says."""
 
+import json
+from base64 import urlsafe_b64encode
+
 import pytest
 from sqlalchemy import delete, insert, update
 
@@ -7,8 +10,9 @@ from app.identity import delegations
 from app.identity.models import ServiceAccount
 from app.protocol.claims import ACCESS_TOKEN_TYPE
 from app.signing.models import KeyState, SigningKey
+from app.tokens.life import NOT_SIGNED
 from app.tokens.models import IssuedToken
-from tests.support.components import on_every_database, parts
+from tests.support.components import OPERATOR, on_every_database, parts
 from tests.support.resource_server import INTROSPECT, REVOKE, resource_server
 
 
@@ -228,3 +232,29 @@ def test_a_token_that_was_never_issued_is_told_of_as_the_callers(world, api):
     forget_the_token(world)
     event = world.in_ledger(api.introspect(token))
     assert event.service_account == f"service_account:{api.account}"
+
+
+def test_the_token_of_a_revoked_key_is_told_by_that_key(world, api):
+    """Once this process follows; and only if the key did sign it: a name alone is anybody's to write."""
+    token = api.token()
+    revoked = world.components.keyring.current().active.kid
+    world.components.lifecycle.revoke(revoked, "leaked", OPERATOR)
+    cause = f"signed with {revoked}, which was revoked at 2026-11-22T10:00:00"
+    for path in (INTROSPECT, REVOKE):
+        answer = world.http.post(path, data={"token": token}, headers={"Authorization": api.authorization})
+        assert world.in_ledger(answer).detail["cause"].startswith(cause)
+    forged = token[:-8] + ("AAAAAAAA" if not token.endswith("AAAAAAAA") else "BBBBBBBB")
+    assert world.in_ledger(api.introspect(forged)).detail["cause"] == NOT_SIGNED
+
+
+@on_every_database
+@pytest.mark.parametrize("kid", ["\0" * 43, "x" * 43, "", 1, None])
+def test_a_kid_that_there_is_not_is_no_key_of_ours(world, api, kid):
+    header = part({"alg": "RS256", "kid": kid, "typ": ACCESS_TOKEN_TYPE})
+    answer = api.introspect(f"{header}.{part({})}.AAAA")
+    assert answer.get_json() == {"active": False}
+    assert world.in_ledger(answer).detail["cause"] == NOT_SIGNED
+
+
+def part(content: dict) -> str:
+    return urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")

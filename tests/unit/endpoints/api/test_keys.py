@@ -69,7 +69,9 @@ def test_a_rotation_is_done_once_however_many_ask_for_it(api):
     root = api("administrator", "GET", "/me").get_json()["user"]["principal"]
     assert (row.kid, row.actor) == (following, root)
     problem(api("administrator", "POST", "/keys/rotate", seen), 409)
-    assert "may sign from" in problem(api("administrator", "POST", "/keys/rotate", {}), 409)["detail"]
+    early = problem(api("administrator", "POST", "/keys/rotate", {}), 409)["detail"]
+    assert "may sign from" in early
+    assert early.endswith("wait, or send `now`, with a `reason`")
     early = {"now": True, "reason": "a drill"}
     assert api("administrator", "POST", "/keys/rotate", early).status_code == 200
     whole(api)

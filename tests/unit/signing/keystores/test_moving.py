@@ -144,6 +144,7 @@ def test_a_key_that_a_node_does_not_find_is_told_by_doctor(house, tmp_path):
     (tmp_path / f"{key.kid}.pem").unlink()
     [fault] = faults([house.shelves[FILES].row(key.kid)], house.keystores())
     assert "COUNTERSIGN_KEYSTORE=database or transit" in fault
+    assert f"make an empty file {key.kid}.pem there" in fault
 
 
 def test_keys_that_are_not_where_new_ones_are_made_are_told_by_doctor(house):
