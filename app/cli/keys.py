@@ -132,7 +132,7 @@ def revoke(kid: str, reason: str, yes: bool, as_json: bool) -> None:
         active = here.components.keyring.current().actives.get(key.alg)
         signs = {
             "signs_from": rfc3339(active.since) if active else None,
-            "cannot_sign": active.fault if active and active.signer is None else None,
+            "cannot_sign": active.cannot_sign if active else None,
         }
         text = "; ".join([f"revoked {kid}", *([_signs(active, key.alg, here.now)] if active else [])])
     shape = shapes.revoked_key(key, active.kid if active else None, told)
@@ -148,8 +148,8 @@ def _typed_key_id() -> str:
 
 
 def _signs(active: ActiveKey, alg: str, now: datetime) -> str:
-    if active.fault and active.signer is None:
-        return f"{active.kid} is to sign {alg}, and cannot: {active.fault}"
+    if active.cannot_sign:
+        return f"{active.kid} is to sign {alg}, and cannot: {active.cannot_sign}"
     return f"{active.kid} signs {alg}{f' from {rfc3339(active.since)} on' if active.since > now else ''}"
 
 

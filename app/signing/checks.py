@@ -59,11 +59,17 @@ def needs_override(
     return early
 
 
-def revocable(session: Session, kid: str, expected: str | None) -> SigningKey:
-    """``expected``: the state in which the caller has seen it."""
+def find_key(session: Session, kid: str) -> SigningKey:
+    """Whatever has become of it since it was published."""
     key = session.get(SigningKey, kid)
     if key is None:
         raise NotFound("there is no signing key with this kid: countersign keys list")
+    return key
+
+
+def revocable(session: Session, kid: str, expected: str | None) -> SigningKey:
+    """``expected``: the state in which the caller has seen it."""
+    key = find_key(session, kid)
     if key.state not in PUBLISHED:
         raise Conflict(f"{kid} is {key.state}: it is not in the JWKS any more")
     if expected is not None and key.state != expected:

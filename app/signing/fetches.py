@@ -18,8 +18,8 @@ from sqlalchemy.orm import Session, aliased
 
 from app.clock import Clock
 from app.db import Database
-from app.errors import NotFound
 from app.forks import renewed_in_children
+from app.signing.checks import find_key
 from app.signing.models import JwksFetches, SigningKey
 
 _MOST_IN_MEMORY = 1000
@@ -115,9 +115,7 @@ class FetchLog:
 
 def fetched_since(session: Session, kid: str) -> Sequence[Fetched]:
     """Since the key was published, the last one first."""
-    key = session.get(SigningKey, kid)
-    if key is None:
-        raise NotFound("there is no signing key with this kid: countersign keys list")
+    key = find_key(session, kid)
     newest = aliased(SigningKey)
     last = func.max(JwksFetches.last_at).label("last_at")
     query = (

@@ -43,6 +43,11 @@ class ActiveKey:
     signer: Signer | None
     fault: str | None = None
 
+    @property
+    def cannot_sign(self) -> str | None:
+        """Why, if it does not sign at all."""
+        return self.fault if self.signer is None else None
+
 
 @dataclass(frozen=True)
 class KeySnapshot:

@@ -5,8 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from app.errors import NotFound
-from app.signing.models import SigningKey
+from app.signing.checks import find_key
 from app.tokens.aftermath import audiences_of, unexpired
 from app.tokens.models import IssuedToken
 
@@ -25,9 +24,7 @@ class KeyImpact:
 
 
 def impact_of(session: Session, kid: str, now: datetime) -> KeyImpact:
-    key = session.get(SigningKey, kid)
-    if key is None:
-        raise NotFound("there is no signing key with this kid: countersign keys list")
+    key = find_key(session, kid)
     groups = unexpired(session, IssuedToken.kid == kid, now)
     return KeyImpact(
         kid=kid,

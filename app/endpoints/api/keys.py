@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field
+from sqlalchemy.orm import Session
 
 from app import representation as shapes
 from app.endpoints.api.call import Call, naming
@@ -146,7 +147,7 @@ def list_key_fetches(call: Call, query: FetchesQuery) -> Shape:
 @keys.operation("GET", "/keys/{kid}/impact", by=By.ADMINISTRATOR, answer=ImpactAnswer)
 def get_key_impact(call: Call, kid: Kid) -> Shape:
     """Tell what revoking a key would break."""
-    return shapes.key_impact(impact_of(call.session, kid, call.now), call.components.settings.jwks_max_age)
+    return _impact(call, call.session, kid)
 
 
 @keys.operation(
@@ -204,6 +205,10 @@ def revoke_key(call: Call, kid: Kid, body: RevocationBody) -> Shape:
     """
     parts = call.components
     with parts.database.reading() as session:
-        impact = shapes.key_impact(impact_of(session, kid, call.now), parts.settings.jwks_max_age)
+        impact = _impact(call, session, kid)
     row = parts.lifecycle.revoke(kid, body.reason, call.by, expected=body.expected, permit=call.admit_again)
     return shapes.revoked_key(row, parts.keyring.current().active_kid(row.alg), impact)
+
+
+def _impact(call: Call, session: Session, kid: str) -> Shape:
+    return shapes.key_impact(impact_of(session, kid, call.now), call.components.settings.jwks_max_age)
