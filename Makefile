@@ -51,7 +51,7 @@ lock: $(VENV)/.python ## resolves the newest dependencies that pyproject.toml al
 	@test -x .tools/uv/bin/uv || { $(PYTHON) -m venv .tools/uv && .tools/uv/bin/pip install --quiet uv; }
 	@compile=".tools/uv/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header"; \
 	$$compile pyproject.toml --output-file requirements.lock; \
-	$$compile pyproject.toml --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$$compile pyproject.toml --extra aws --group dev --constraint requirements.lock --output-file requirements-dev.lock
 
 .PHONY: clean
 clean: ## removes what make has made: .venv, .tools, caches; never var/ or keys/

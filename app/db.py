@@ -158,14 +158,32 @@ class Database:
 
     def upgrade(self, revision: str = "head") -> None:
         """Migrates, in one transaction, one node at a time, for as long as it takes."""
-        with self.writing_connection() as connection, self._without_limits(connection):
-            if not self.is_sqlite:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
+        with self._migrating() as connection:
             _alembic("upgrade", connection, revision)
 
     def downgrade(self, revision: str) -> None:
-        with self.writing_connection() as connection:
+        with self._migrating() as connection:
             _alembic("downgrade", connection, revision)
+
+    @contextmanager
+    def _migrating(self) -> Iterator[Connection]:
+        """SQLite makes a table anew to change a column: who refers to it is checked in the end ("Making Other
+        Kinds Of Table Schema Changes", https://sqlite.org/lang_altertable.html).
+        """
+        with self._writing.connect() as connection:
+            if self.is_sqlite:
+                _sqlite_pragma(connection, "foreign_keys=OFF")
+            try:
+                with connection.begin(), self._without_limits(connection):
+                    if not self.is_sqlite:
+                        lock = text("SELECT pg_advisory_xact_lock(:lock)")
+                        connection.execute(lock, {"lock": _MIGRATION_LOCK})
+                    yield connection
+                    if self.is_sqlite and connection.execute(text("PRAGMA foreign_key_check")).first():
+                        raise AssertionError("a migration has left rows that refer to nothing")
+            finally:
+                if self.is_sqlite:
+                    connection.invalidate()  # the next connection keeps foreign keys again
 
     def at_head(self) -> bool:
         """Whether the schema is the one that this code was written for; false too when nothing answers."""
@@ -229,6 +247,13 @@ def _sqlite_on_connect(lock_seconds: int, connection: Any, _record: object) -> N
         "foreign_keys=ON",
     ):
         cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _sqlite_pragma(connection: Connection, pragma: str) -> None:
+    """Outside of any transaction, where alone some take effect."""
+    cursor = connection.connection.cursor()
+    cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 

@@ -59,6 +59,7 @@ def all_checks(
     yield Check(7, "keystores", _keystores_fault(keyring, keystores))
     yield Check(8, "secret files", _secret_files_fault(secret_files))
     yield Check(9, "ledger key", _ledger_key_fault(open_ledger_key))
+    yield Check(10, "vault tokens", _vault_tokens_fault(database))
 
 
 def _key_fault(keyring: Keyring) -> str | None:
@@ -138,6 +139,23 @@ def _keystores_fault(keyring: Keyring, keystores: Keystores) -> str | None:
         return "; ".join(dict.fromkeys(faults(keyring.history(), keystores))) or None
     except SQLAlchemyError:
         return "not known without a database"
+
+
+def _vault_tokens_fault(database: Database) -> str | None:
+    from app.flows.vault_leftovers import left_behind  # no web worker asks
+
+    try:
+        with database.reading() as session:
+            left = left_behind(session)
+            servers = sorted({str(kept.server["url"]) for kept in left})
+    except SQLAlchemyError:
+        return "not known without a database"
+    if not left:
+        return None
+    return (
+        f"{len(left)} of runs that have ended are not revoked yet: the worker tries again until they are, "
+        f"or their token_ttl is over; does it reach {' '.join(servers)}?"
+    )
 
 
 def _refusal_of(why_not: Callable[[], str | None]) -> str | None:

@@ -15,7 +15,13 @@ def configure(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine("%(asctime)s %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in ("alembic", "urllib3", "hvac"):  # they tell at INFO and DEBUG what nobody asked
+    for name in (
+        "alembic",
+        "urllib3",
+        "hvac",
+        "boto3",
+        "botocore",
+    ):  # they tell at INFO and DEBUG what nobody asked
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.clock import rfc3339
-from app.flows.models import ConfigurationVersion, Run
+from app.flows.models import ConfigurationVersion, ProjectSource, Run
 from app.identity.members import Membership
 from app.identity.models import (
     ClientSecret,
@@ -56,7 +56,13 @@ def service_account(row: ServiceAccount) -> Shape:
 
 
 def project(row: Project) -> Shape:
-    return {"id": row.id, "path": row.path, "group": row.group.path, "created_at": rfc3339(row.created_at)}
+    """``subject``: the components of its runs' ``sub``; ``workload`` of ``user``: humans may run alone;
+    ``concurrent_runs`` of ``None``: as many as the installation's setting says.
+    """
+    said = {"id": row.id, "path": row.path, "group": row.group.path}
+    said |= {"subject": row.subject.split(","), "workload": row.workload}
+    said |= {"concurrent_runs": row.concurrent_runs}
+    return said | {"created_at": rfc3339(row.created_at)}
 
 
 def variable(name: str, value: str) -> Shape:
@@ -64,13 +70,19 @@ def variable(name: str, value: str) -> Shape:
 
 
 def configuration(row: ConfigurationVersion, path: str) -> Shape:
-    """A version of the project's ``agent-config.yml``, without its text."""
-    said = {"id": row.id, "project": path, "sha256": row.sha256}
+    """A version of the project's ``agent-config.yml``, without its text; ``ref`` and ``commit`` are Git's."""
+    said = {"id": row.id, "project": path, "sha256": row.sha256, "ref": row.ref, "commit": row.commit_sha}
     return said | {"created_by": row.created_by, "created_at": rfc3339(row.created_at)}
 
 
 def configuration_text(row: ConfigurationVersion, path: str) -> Shape:
     return configuration(row, path) | {"content": row.body.decode()}
+
+
+def source(row: ProjectSource, path: str) -> Shape:
+    """``protected``: branches whose ``ref_protected`` is true."""
+    read_from = {"project": path, "git": row.url, "branch": row.branch, "protected": row.protected_refs}
+    return read_from | {"set_by": row.set_by, "set_at": rfc3339(row.set_at)}
 
 
 def group(row: Group) -> Shape:
@@ -181,15 +193,23 @@ def run(row: Run) -> Shape:
         "flow": row.flow,
         "user": user_principal(row.user_id),
         "user_login": row.user.login,
-        "service_account": service_account_principal(row.service_account_id),
-        "service_account_name": row.service_account.name,
+        **_agent(row),
         "id_tokens": row.id_tokens,
         "secrets": row.secrets,
         "exit_code": row.exit_code,
+        "started_by": row.started_by,
+        "retry_of": row.retry_of,
         "created_at": rfc3339(row.created_at),
         "started_at": rfc3339(row.started_at),
         "ended_at": rfc3339(row.ended_at),
     }
+
+
+def _agent(row: Run) -> Shape:
+    """``None`` when the human runs it alone."""
+    account = row.service_account
+    principal = service_account_principal(account.id) if account else None
+    return {"service_account": principal, "service_account_name": account.name if account else None}
 
 
 def audit_event(row: AuditRow) -> Shape:

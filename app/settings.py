@@ -110,10 +110,13 @@ def _bounded(low: str, high: str) -> Callable[[str], timedelta]:
     return check
 
 
-def _count(text: str) -> int:
-    if not re.fullmatch(r"[1-9][0-9]{0,2}", text, re.ASCII):
-        raise ValueError("is a whole number from 1 to 999")
-    return int(text)
+def _count_to(most: int) -> Callable[[str], int]:
+    def check(text: str) -> int:
+        if not re.fullmatch(r"[1-9][0-9]{0,5}", text, re.ASCII) or int(text) > most:
+            raise ValueError(f"is a whole number from 1 to {most}")
+        return int(text)
+
+    return check
 
 
 def _rsa_key_size(text: str) -> int:
@@ -259,7 +262,13 @@ class Settings:
     outbound_allow: tuple[str, ...] = _setting(
         lambda text: tuple(_host_or_network(word) for word in _words(text)),
         "",
-        "Host names and networks, separated by commas, that secrets may be fetched from although private.",
+        "Host names and networks, separated by commas, that secrets and Git repositories may be fetched from "
+        "although private.",
+    )
+    aws_endpoint_url: str | None = _setting(
+        _vault_url,
+        None,
+        "Where AWS's STS and Secrets Manager both are, for trying out: https, or on loopback.",
     )
     local_executor_user: str | None = _setting(
         _account,
@@ -289,8 +298,25 @@ class Settings:
     id_token_ttl: timedelta = _setting(
         _bounded("1m", "1h"), "10m", "Life of an ID token whose declaration names none."
     )
+    log_retention: timedelta = _setting(
+        _bounded("1h", "3650d"), "90d", "How long a run's log is kept after its end; the run itself stays."
+    )
+    runs_per_node: int = _setting(
+        _count_to(32), "4", "How many runs the worker process of a node executes at once."
+    )
+    runs_per_project: int = _setting(
+        _count_to(999),
+        "10",
+        "How many runs of a project go on at once, on all nodes together; `countersign project concurrency` "
+        "gives a project a number of its own. Further ones wait.",
+    )
+    queue_per_project: int = _setting(
+        _count_to(99_999),
+        "100",
+        "How many runs of a project may wait for a worker process; a further start is refused.",
+    )
     web_workers: int | None = _setting(
-        _count, None, "Web worker processes; without it one per core on PostgreSQL, one on SQLite."
+        _count_to(999), None, "Web worker processes; without it one per core on PostgreSQL, one on SQLite."
     )
     log_level: str = _setting(
         _choice("debug", "info", "warning", "error"), "info", "Least severity that is logged."

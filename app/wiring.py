@@ -4,6 +4,7 @@ import logging
 import os
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from app.clock import Clock, system_clock
-from app.db import AT_LEISURE, Database, Patience, sqlite_url
+from app.db import AT_LEISURE, IN_A_REQUEST, Database, Patience, sqlite_url
 from app.durable import write_once
 from app.identity.facts_cache import FactsCache
 from app.ledger.record import Actor
@@ -32,6 +33,13 @@ from app.tokens.strangers import Strangers
 if TYPE_CHECKING:
     from app.flows.execution import Executions
     from app.flows.executors.local import LocalExecutor
+    from app.flows.git import Git
+    from app.flows.outbound import Outbound
+    from app.flows.queue import Limits
+    from app.flows.reminting import Reminting
+    from app.flows.source_reader import SourceReader
+    from app.flows.start import Starting
+    from app.flows.vault_logins import VaultLogins
     from app.ledger.checkpoints import Checkpoints
     from app.ledger.key import LedgerKey
     from app.signing.keystores.moving import Mover
@@ -45,6 +53,12 @@ _ANYWHERE = ("0.0.0.0/0", "::/0")
 """The operator names the address of the transit keystore, not somebody's flow."""
 _TRANSIT_SECONDS = 5.0
 """For one question to it: a web worker waits, and making an RSA key of 4096 bits takes a second or two."""
+
+_GIT_SECONDS_IN_A_REQUEST = 3.0
+_GIT_REST_IN_A_REQUEST = 9.0
+"""To read a repository, and how many times as long none is read: a web worker that waits answers nobody, and
+so it does for a tenth of its time at most.
+"""
 
 
 def make_home(settings: Settings) -> None:
@@ -67,6 +81,7 @@ class Components:
     def prepare(self, by: Actor) -> None:
         """What a first start needs and any later one leaves alone: the schema, and signing keys."""
         make_home(self.settings)
+        _ = self.secret_key  # one that is made for development is told of here, not by the first run
         self.database.upgrade()
         self.lifecycle.ensure_keys(by)
         self.mover.finish()
@@ -240,22 +255,87 @@ class Components:
         return LocalExecutor(runs_dir=self.settings.home_dir / "runs", user=self.settings.local_executor_user)
 
     @cached_property
-    def executions(self) -> "Executions":
-        from app.flows.execution import Executions
+    def reminting(self) -> "Reminting":
+        from app.flows.reminting import Reminting
+
+        settings = self.settings
+        return Reminting(self.database, self.clock, self.mint, settings.audiences, settings.id_token_ttl)
+
+    @cached_property
+    def outbound(self) -> "Outbound":
+        """The door for all that a flow or a project may name the address of."""
         from app.flows.outbound import Outbound
+
+        return Outbound(self.settings.outbound_allow, allow_loopback=self.settings.on_loopback)
+
+    @cached_property
+    def vault_logins(self) -> "VaultLogins":
         from app.flows.vault import Vault
+        from app.flows.vault_logins import VaultLogins
+        from app.sealing import Sealer, derived_key
+
+        sealer = Sealer(derived_key(self.secret_key, "vault logins"))
+        return VaultLogins(self.database, self.clock, Vault(self.outbound), sealer)
+
+    @cached_property
+    def executions(self) -> "Executions":
+        from app.flows.aws_secrets_manager import AwsSecretsManager
+        from app.flows.execution import Executions
+        from app.flows.late_configuration import LateConfiguration
+        from app.flows.queue import Queue
+        from app.flows.secrets import SecretSources
 
         settings = self.settings
         return Executions(
             database=self.database,
             clock=self.clock,
             mint=self.mint,
-            vault=Vault(Outbound(settings.outbound_allow, allow_loopback=settings.on_loopback)),
+            secrets=SecretSources(
+                self.vault_logins, AwsSecretsManager(self.outbound, settings.aws_endpoint_url)
+            ),
             executor=self.executor,
+            queue=Queue(self.database, self.clock, self.run_limits, self.executor.workspace),
+            late_configuration=LateConfiguration(self.database, self.clock, self.source_reader),
             openness=settings.audiences,
             id_token_life=settings.id_token_ttl,
             local_runs_refused=self.why_no_local_runs(),
         )
+
+    @cached_property
+    def source_reader(self) -> "SourceReader":
+        from app.flows.source_reader import SourceReader
+
+        return SourceReader(self.database, self.clock, self.git)
+
+    @cached_property
+    def git(self) -> "Git":
+        from app.flows.git import Git, GitLimits
+        from app.flows.outbound import Outbound
+        from app.flows.transport import Limits
+        from app.flows.yaml_values import MAX_BYTES
+
+        settings, in_a_request = self.settings, self.patience is IN_A_REQUEST
+        outbound = Outbound(
+            settings.outbound_allow,
+            allow_loopback=settings.on_loopback,
+            limits=Limits(connect=1) if in_a_request else None,
+        )
+        limits = GitLimits(file=MAX_BYTES)
+        if in_a_request:
+            limits = replace(limits, seconds=_GIT_SECONDS_IN_A_REQUEST, rest=_GIT_REST_IN_A_REQUEST)
+        return Git(outbound, limits)
+
+    @cached_property
+    def starting(self) -> "Starting":
+        from app.flows.start import Starting
+
+        return Starting(self.database, self.clock, self.run_limits, self.source_reader)
+
+    @cached_property
+    def run_limits(self) -> "Limits":
+        from app.flows.queue import Limits
+
+        return Limits(running=self.settings.runs_per_project, waiting=self.settings.queue_per_project)
 
     def why_no_local_runs(self) -> str | None:
         user = self.settings.local_executor_user

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import countersign, growth, minting, oidc_provider, results, tables
+from bench import countersign, growth, masking, minting, oidc_provider, results, tables
 from bench.asking import Asking
 from bench.countersign import Parties
 from bench.results import Result
@@ -32,6 +32,7 @@ class Effort:
     documents: int
     signatures: int
     run_starts: int
+    megabytes: int
     decisions: int
     questions: int
     sizes: tuple[int, ...]
@@ -45,6 +46,7 @@ WHOLE = Effort(
     documents=10_000,
     signatures=1000,
     run_starts=50,
+    megabytes=10,
     decisions=20_000,
     questions=500,
     sizes=(1000, 100_000, 1_000_000, *([10_000_000] if PROOF else [])),
@@ -56,6 +58,7 @@ QUICK = Effort(
     documents=2000,
     signatures=200,
     run_starts=10,
+    megabytes=2,
     decisions=2000,
     questions=200,
     sizes=(1000, 100_000),
@@ -97,6 +100,7 @@ def measure(effort: Effort, *, quick: bool) -> Result:
         served = servers.enter_context(countersign.serving(installation, parties))
         contestants = [
             minting.signatures(effort.signatures),
+            masking.masked(effort.megabytes),
             minting.runs(installation.environment, parties, effort.run_starts),
             *Asking.of(installation.environment, parties).contestants(effort.decisions, effort.questions),
             *served.contestants(effort.tokens, effort.documents),

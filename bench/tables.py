@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from statistics import median
 
-from bench import asking, countersign, growth, minting, oidc_provider
+from bench import asking, countersign, growth, masking, minting, oidc_provider
 from bench.load import CONNECTIONS
 from bench.results import Result
 from bench.rounds import median_cpu, median_rate, median_ratio
@@ -73,6 +73,9 @@ def _budgets(result: Result) -> Iterator[tuple[str, str, str]]:
     for name, most in _BUDGETS:
         cpu = median_cpu(result.rounds, name)
         yield f"{name}, CPU", f"{cpu:.0f} microseconds", f"≤ {most} microseconds"
+    if masking.MASKING in result.rounds[0]:
+        rate = 1e6 / median_cpu(result.rounds, masking.MASKING)
+        yield f"{masking.MASKING}, one core", f"{rate:.0f} MB/s", "≥ 10 MB/s"
     yield (
         "a web worker's start to its first answer, CPU",
         f"{median(result.start_cpu_seconds):.2f} s",

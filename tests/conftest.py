@@ -13,6 +13,7 @@ pytest_plugins = [
     "tests.support.sample_flow",
     "tests.support.components",
     "tests.support.keystores",
+    "tests.support.git_server",
 ]
 
 register_profiles()

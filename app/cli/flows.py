@@ -1,11 +1,9 @@
 """``countersign flow`` and ``run``."""
 
-import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from dataclasses import asdict, replace
 from typing import BinaryIO
 
 import click
@@ -15,7 +13,6 @@ from app.cli.console import (
     Commands,
     Installation,
     Number,
-    Refused,
     fields,
     installation,
     json_option,
@@ -23,10 +20,13 @@ from app.cli.console import (
     show,
     show_all,
 )
+from app.cli.plain import Plain
 from app.cli.projects import parse_assignments
+from app.cli.starting import detach_option, key_option, start_and_tell
 from app.flows import configuration, log, runs
 from app.flows.models import RunState
-from app.flows.start import StartRequest, start
+from app.flows.retry import again
+from app.flows.start import StartRequest
 
 _FOLLOW_SECONDS = 0.5
 _RUN = Number("a run")
@@ -46,67 +46,63 @@ def flow() -> None:
 def lint(file: BinaryIO, as_json: bool) -> None:
     """Check an agent-config.yml and name every fault with its line and column.
 
+    Exit 0 without faults, although there may be warnings; 1 with faults.
+
     Example: countersign flow lint agent-config.yml
     """
+    name = printable(file.name)
     try:
         found = configuration.parse(file.read())
     except configuration.ConfigurationError as error:
-        click.echo(error.told(printable(file.name)), err=True)
+        click.echo(error.told(name), err=True)
         raise SystemExit(1) from None
-    later = "a project's variables, reserved audiences and Vault are checked when a run starts"
-    show({"flows": sorted(found.flows)}, f"no faults in the file; {later}", as_json=as_json)
+    for warning in found.warnings:
+        click.echo(f"warning: {warning.told(name)}", err=True)
+    later = "a project's variables, reserved audiences, Vault and AWS are checked when a run starts"
+    shape = {"flows": sorted(found.flows), "warnings": [asdict(warning) for warning in found.warnings]}
+    show(shape, f"no faults in the file; {later}", as_json=as_json)
 
 
 @flow.command("start")
 @click.argument("name", metavar="FLOW")
 @click.option("--project", "path", required=True)
 @click.option("--user", "login", required=True, help="The human it acts for.")
-@click.option("--service-account", "account", required=True)
+@click.option("--service-account", "account", help="Without it: the human alone, where that is allowed.")
 @click.option("--input", "inputs", multiple=True, metavar="NAME=VALUE")
+@detach_option
+@key_option
 @json_option
 def start_flow(
-    name: str, path: str, login: str, account: str, inputs: tuple[str, ...], as_json: bool
+    name: str,
+    path: str,
+    login: str,
+    account: str | None,
+    inputs: tuple[str, ...],
+    key: str | None,
+    *,
+    is_detached: bool,
+    as_json: bool,
 ) -> None:
     """Run a flow here and print its masked log as it comes; exit 0 only if it succeeded.
 
+    Where as many runs of the project go on as may, it waits its turn.
+
     Example: countersign flow start fix-ci --project acme/webapp --user alice --service-account duo
     """
-    request = StartRequest(
-        project=path,
-        flow=name,
-        user=login,
-        service_account=account,
-        inputs=parse_assignments(inputs),
-        source="cli",
+    given = parse_assignments(inputs)
+    start_and_tell(
+        lambda _: StartRequest(
+            project=path,
+            flow=name,
+            user=login,
+            service_account=account,
+            inputs=given,
+            source="cli",
+            is_queued=is_detached,
+            idempotency_key=key,
+        ),
+        as_json=as_json,
     )
-    with installation() as here:
-        here.require_schema()
-        shape = run_here(here, request, log_to_stderr=as_json)
-    if as_json:
-        show(shape, "", as_json=True)
-    if shape["state"] != RunState.SUCCEEDED:
-        raise Refused(f"run {shape['id']} {shape['state']}: {shape['reason']}")
-    click.echo(f"countersign: run {shape['id']} succeeded", err=True)
-
-
-def run_here(here: Installation, request: StartRequest, *, log_to_stderr: bool) -> shapes.Shape:
-    """Starts and executes a run in this process, and what became of it; its log goes out as it comes."""
-    stream = (sys.stderr if log_to_stderr else sys.stdout).buffer
-
-    def output(masked: bytes) -> None:
-        try:
-            stream.write(masked)
-            stream.flush()
-        except BrokenPipeError:  # nobody reads on; the run and its stored log do not depend on that
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the run is ended and told
-    components = here.components
-    run_id = start(components.database, components.clock, request, here.actor)
-    with suppress(KeyboardInterrupt):  # the run tells: it is cancelled
-        components.executions.execute(run_id, output, here.actor)
-    with here.reading() as session:
-        return shapes.run(runs.find_run(session, run_id))
 
 
 @click.group(cls=Commands)
@@ -118,14 +114,22 @@ def run() -> None:
 
 
 @run.command("list")
+@click.option("--project", "path")
+@click.option("--flow", "name")
+@click.option("--user", "login", help="The human it acts for.")
+@click.option("--state", type=click.Choice([state.value for state in RunState]))
+@click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
 @json_option
-def list_runs(as_json: bool) -> None:
+def list_runs(
+    path: str | None, name: str | None, login: str | None, state: str | None, limit: int, *, as_json: bool
+) -> None:
     """List runs, the newest first.
 
-    Example: countersign run list
+    Example: countersign run list --project acme/webapp --state running
     """
+    wanted = runs.matching(project=path, flow=name, user=login, state=state)
     with installation() as here, here.reading() as session:
-        rows = [shapes.run(row) for row in runs.newest(session)]
+        rows = [shapes.run(row) for row in runs.newest(session, wanted, limit)]
     columns = ("id", "state", "project", "flow", "user_login", "service_account_name", "started_at")
     nothing = "no runs: countersign flow start FLOW --project P --user U --service-account S"
     show_all(rows, columns, nothing, as_json=as_json)
@@ -147,46 +151,84 @@ def show_run(run_id: int, as_json: bool) -> None:
 @run.command("log")
 @click.argument("run_id", metavar="ID", type=_RUN)
 @click.option("--follow", is_flag=True, help="Until the run ends.")
+@click.option("--offset", type=click.IntRange(0), default=0, metavar="BYTES", help="Where to begin.")
+@click.option("--search", metavar="TEXT", help="Only lines with TEXT in them, each after its offset.")
+@click.option("--raw", is_flag=True, help="As it is stored: with what can steer a terminal.")
 @json_option
-def show_log(run_id: int, follow: bool, as_json: bool) -> None:
+def show_log(run_id: int, follow: bool, offset: int, search: str | None, raw: bool, as_json: bool) -> None:
     """Print a run's masked log.
 
     Example: countersign run log 3 --follow
     """
-    collected = bytearray()
+    if search is not None and (follow or raw):
+        raise click.UsageError("--search goes with neither --follow nor --raw")
+    with installation() as here:
+        if search is not None:
+            _show_found(here, run_id, search, offset, as_json=as_json)
+        elif as_json:
+            _show_collected(here, run_id, offset, follow=follow)
+        else:
+            plain = bytes if raw else Plain()
+            for chunk in _log_of(here, run_id, offset, follow=follow):
+                sys.stdout.buffer.write(plain(chunk))
+                sys.stdout.flush()
 
-    def tell() -> None:
-        if as_json:
+
+def _show_collected(here: Installation, run_id: int, offset: int, *, follow: bool) -> None:
+    """Also what there was until following was interrupted."""
+    collected = bytearray()
+    try:
+        for chunk in _log_of(here, run_id, offset, follow=follow):
+            collected += chunk
+    finally:
+        if sys.exc_info()[0] in {None, KeyboardInterrupt}:
             show({"id": run_id, "log": collected.decode(errors="replace")}, "", as_json=True)
 
-    try:
-        with installation() as here:
-            for chunk in _log_of(here, run_id, follow=follow):
-                if as_json:
-                    collected += chunk
-                else:
-                    sys.stdout.buffer.write(chunk)
-                    sys.stdout.flush()
-    except KeyboardInterrupt:
-        tell()
-        raise
-    tell()
+
+def _show_found(here: Installation, run_id: int, text: str, offset: int, *, as_json: bool) -> None:
+    with here.reading() as session:
+        runs.find_run(session, run_id)
+    found = (
+        {"offset": begins, "line": line.decode(errors="replace")}
+        for begins, line in log.search(here.components.database, run_id, text, offset)
+    )
+    if as_json:
+        show({"id": run_id, "found": list(found)}, "", as_json=True)
+        return
+    for match in found:
+        click.echo(f"{match['offset']:>9}: {printable(str(match['line']))}")
 
 
-def _log_of(here: Installation, run_id: int, *, follow: bool) -> Iterator[bytes]:
-    """Chunk by chunk to its present end, or to the end of its run."""
-    offset = 0
+def _log_of(here: Installation, run_id: int, offset: int, *, follow: bool) -> Iterator[bytes]:
+    """Piece by piece to its present end, or to the end of its run."""
     while True:
         with here.reading() as session:
             ended = runs.find_run(session, run_id).state in runs.ENDED
-            chunk = log.read_from(session, run_id, offset)
-        if chunk:
-            offset += len(chunk)
-            yield chunk
-        elif ended or not follow:
+        for piece in log.stream(here.components.database, run_id, offset):
+            offset += len(piece)
+            yield piece
+        if ended or not follow:
             return
-        else:
-            time.sleep(_FOLLOW_SECONDS)
+        time.sleep(_FOLLOW_SECONDS)
+
+
+@run.command("retry")
+@click.argument("run_id", metavar="ID", type=_RUN)
+@detach_option
+@key_option
+@json_option
+def retry(run_id: int, key: str | None, *, is_detached: bool, as_json: bool) -> None:
+    """Run the flow of an ended run once more, with its inputs, by the configuration as it is now.
+
+    Example: countersign run retry 3
+    """
+
+    def ask(here: Installation) -> StartRequest:
+        with here.reading() as session:
+            asked = again(session, run_id, source="cli")
+        return replace(asked, is_queued=is_detached, idempotency_key=key)
+
+    start_and_tell(ask, as_json=as_json)
 
 
 @run.command("cancel")

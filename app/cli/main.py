@@ -9,10 +9,12 @@ from app.cli import (
     delegations,
     explain,
     flows,
+    id_token,
     keys,
     kill,
     members,
     projects,
+    run_identity,
     sample,
     server,
     tokens,
@@ -56,8 +58,11 @@ for command in (
     tokens.token,
     flows.flow,
     flows.run,
+    id_token.id_token,
     kill.kill_command,
     audit.audit,
     sample.try_it,
 ):
     main.add_command(command)
+for part in (run_identity.subject, run_identity.workload):
+    projects.project.add_command(part)

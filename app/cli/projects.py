@@ -5,10 +5,14 @@ from pathlib import Path
 import click
 
 from app import representation as shapes
+from app.cli.concurrency import concurrency
 from app.cli.console import Commands, fields, installation, json_option, show, show_all
+from app.cli.sources import source
 from app.flows import configurations
 from app.flows.names import require_name
+from app.flows.subjects import flows_of
 from app.identity import projects
+from app.protocol import subjects
 
 
 @click.group(cls=Commands)
@@ -21,14 +25,19 @@ def project() -> None:
 
 @project.command("create")
 @click.argument("path", metavar="GROUP/PROJECT")
+@click.option("--subject", metavar="COMPONENT,...", help="See countersign project subject set.")
 @json_option
-def create_project(path: str, as_json: bool) -> None:
+def create_project(path: str, subject: str | None, as_json: bool) -> None:
     """Create a project, and the groups that it lies in where there are none.
+
+    A path that another project had needs a subject that begins with project_id.
 
     Example: countersign project create acme/webapp
     """
     with installation() as here, here.writing() as session:
-        shape = shapes.project(projects.create_project(session, path, by=here.actor, now=here.now))
+        components = subjects.DEFAULT if subject is None else subjects.parse(subject)
+        made = projects.create_project(session, path, subject=components, by=here.actor, now=here.now)
+        shape = shapes.project(made)
     show(shape, f"{path} is project {shape['id']}", as_json=as_json)
 
 
@@ -62,7 +71,8 @@ def show_project(path: str, as_json: bool) -> None:
 @click.argument("new", metavar="NEW")
 @json_option
 def rename_project(path: str, new: str, as_json: bool) -> None:
-    """Give a project another path; no other project ever gets the old one, and this one may take it back.
+    """Give a project another path; this one may take the old one back, another only if its subject begins
+    with project_id.
 
     Trust policies that name the old path no longer match. Groups cannot be renamed.
 
@@ -70,7 +80,8 @@ def rename_project(path: str, new: str, as_json: bool) -> None:
     """
     with installation() as here, here.writing() as session:
         found = projects.find_project(session, path)
-        projects.rename_project(session, found, new, by=here.actor, now=here.now)
+        flows = flows_of(session, found)
+        projects.rename_project(session, found, new, flows=flows, by=here.actor, now=here.now)
         shape = shapes.project(found)
     show(shape, f"{path} is {new} now", as_json=as_json)
 
@@ -79,7 +90,8 @@ def rename_project(path: str, new: str, as_json: bool) -> None:
 @click.argument("path")
 @json_option
 def delete_project(path: str, as_json: bool) -> None:
-    """Delete a project for good: nothing runs or is allowed in it, and its path is never given again.
+    """Delete a project for good: nothing runs or is allowed in it, and another project gets its path only if
+    its subject begins with project_id.
 
     Example: countersign project delete acme/webapp
     """
@@ -87,6 +99,10 @@ def delete_project(path: str, as_json: bool) -> None:
         found = projects.find_project(session, path)
         projects.delete_project(session, found, by=here.actor, now=here.now)
     show({"project": path, "deleted": True}, f"{path} is deleted", as_json=as_json)
+
+
+project.add_command(source)
+project.add_command(concurrency)
 
 
 @project.group("config", cls=Commands)

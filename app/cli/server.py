@@ -27,7 +27,7 @@ def init(as_json: bool) -> None:
 @click.command(cls=Command)
 @click.option("--bind", metavar="HOST:PORT", help="Default: loopback and the issuer's port.")
 def serve(bind: str | None) -> None:
-    """Serve discovery, the JWKS and tokens, and keep house, until told to stop.
+    """Serve discovery, the JWKS and tokens, execute runs that wait, and keep house, until told to stop.
 
     Example: countersign serve --bind 127.0.0.1:8000
     """
@@ -110,8 +110,23 @@ def upgrade(as_json: bool) -> None:
 @click.command(hidden=True)
 def worker() -> None:
     """The background process of a node; the supervisor starts it."""
+    from app.flows import git
+    from app.flows.taker import Taker
+    from app.flows.vault_leftovers import VaultLeftovers
     from app.worker import work
 
     with installation() as here:
-        parts = here.components
-        work(parts.database, parts.clock, parts.executor, parts.checkpoints, parts.upkeep)
+        parts, settings = here.components, here.settings
+        taker = Taker(lambda: parts.executions, settings.runs_per_node)
+        parts.keyring.follow()
+        git.remove_leftovers(here.now)
+        work(
+            parts.database,
+            parts.clock,
+            parts.executor,
+            parts.checkpoints,
+            parts.upkeep,
+            settings.log_retention,
+            taker,
+            VaultLeftovers(parts.vault_logins),
+        )

@@ -14,7 +14,7 @@ import orjson
 from flask import Blueprint, Response, request
 from sqlalchemy import Connection
 
-from app.endpoints.caller import Caller, Proof, authenticate, record_refusals
+from app.endpoints.caller import Caller, Proof, authenticate, only_project, place_of, record_refusals
 from app.endpoints.problems import Problem
 from app.identity import facts
 from app.identity.facts_cache import Key
@@ -49,6 +49,13 @@ class _Subject:
     service_account_id: int | None
     scopes: tuple[str, ...] | None = None
     delegation_id: int | None = None
+    project_id: int | None = None
+    is_of_run: bool = False
+
+    def question(self, permission: str) -> Question:
+        return Question(
+            permission, self.scopes, self.delegation_id, self.project_id, is_of_run=self.is_of_run
+        )
 
     @property
     def parties(self) -> dict[str, str | None]:
@@ -137,7 +144,7 @@ class _Decisions:
             reason = f"resource.type: use one of {', '.join(_PLACES)}"
             raise _Denied(reason, _refusing(ConjunctName.HUMAN, reason), subject.parties)
         known = self._facts(subject.user_id, subject.service_account_id, resource)
-        question = Question(asked.action, subject.scopes, subject.delegation_id)
+        question = subject.question(asked.action)
         decision = decide(known, question, now)
         if (refusal := decision.refusal) is None:
             return decision
@@ -170,11 +177,12 @@ class _Decisions:
             reason = "subject: no human, service account or token is named so"
             raise _Denied(reason, _refusing(ConjunctName.HUMAN, reason))
         kind, number = principal
-        human = _on_behalf_of(given)
-        subject = _Subject(number, None) if kind is PrincipalKind.USER else _Subject(human, number)
+        human, only = _on_behalf_of(given), self.caller.project_id
+        is_user = kind is PrincipalKind.USER
+        subject = _Subject(number, None, project_id=only) if is_user else _Subject(human, number)
         if not self._may_ask_about(subject):
             raise _Denied("the caller may not ask about it", _MAY_NOT_ASK, subject.parties)
-        if kind is PrincipalKind.USER and human is not None:
+        if is_user and human is not None:
             reason = "a human acts for nobody: there are no chains"
             raise _Denied(reason, _refusing(ConjunctName.HUMAN, reason), subject.parties)
         return subject
@@ -191,7 +199,14 @@ class _Decisions:
             raise _Denied(dead.cause, context, dead.parties) from None
         if not (caller.jti == token.jti or token.is_asked_by_its_api or caller.is_admin):
             raise _Denied("the token is not for an audience of the caller's", context, token.parties)
-        return _Subject(token.user_id, token.service_account_id, token.scopes, token.delegation_id)
+        return _Subject(
+            token.user_id,
+            token.service_account_id,
+            token.scopes,
+            token.delegation_id,
+            only_project(token, place_of(self.connection, token)),
+            is_of_run=token.run_id is not None,
+        )
 
     def _may_ask_about(self, subject: _Subject) -> bool:
         """Administrators and resource servers about anybody, a human about all that acts in their name, and
@@ -219,8 +234,7 @@ class _Decisions:
         if caller.is_admin or self._is_resource_server:
             return True
         known = self._facts(caller.user_id, caller.service_account_id, resource)
-        question = Question("project.read", caller.scopes, caller.delegation_id)
-        return decide(known, question, self.components.clock()).allowed
+        return decide(known, caller.question("project.read"), self.components.clock()).allowed
 
     def _refuse(
         self,

@@ -14,10 +14,12 @@ from sqlalchemy import Connection, select
 from werkzeug.datastructures import Authorization
 
 from app.endpoints.problems import Problem
+from app.flows.bearers import bearer_of
 from app.flows.models import Run
 from app.identity import facts, policy
 from app.identity.credentials import (
     PERSONAL_ACCESS_TOKEN_PREFIX,
+    RUN_TOKEN_PREFIX,
     authenticate_client,
     authenticate_personal_access_token,
 )
@@ -28,7 +30,7 @@ from app.protocol.principals import parse_client_id, parties, service_account_pr
 from app.protocol.scopes import API, covers
 from app.secret import Secret
 from app.tokens.audiences import api_of
-from app.tokens.presented import NotAlive
+from app.tokens.presented import NotAlive, PresentedToken
 from app.tokens.strangers import Kind, Stranger, dead_token
 from app.wiring import Components
 
@@ -39,11 +41,15 @@ class Proof(Enum):
     CLIENT_SECRET = auto()
     PERSONAL_ACCESS_TOKEN = auto()
     ACCESS_TOKEN = auto()
+    RUN_TOKEN = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """``scopes`` of ``None``: no token limits it. ``is_admin``: an administrator in person, in full."""
+    """``scopes`` of ``None``: no token limits it. ``is_admin``: an administrator in person, in full.
+
+    ``project_id``: the only project that its token is for, as ``policy.Question`` says.
+    """
 
     proof: Proof
     user_id: int | None = None
@@ -53,6 +59,7 @@ class Caller:
     is_admin: bool = False
     jti: str | None = None
     run_id: int | None = None
+    project_id: int | None = None
     personal_access_token_id: int | None = None
 
     @property
@@ -67,6 +74,12 @@ class Caller:
     def in_person(self) -> bool:
         """A human whom nobody acts for, with everything that is theirs."""
         return self.proof is Proof.PERSONAL_ACCESS_TOKEN and covers(self.scopes, (API,))
+
+    def question(self, permission: str | None) -> policy.Question:
+        """As far as its token reaches."""
+        return policy.Question(
+            permission, self.scopes, self.delegation_id, self.project_id, is_of_run=self.run_id is not None
+        )
 
     @property
     def parties(self) -> dict[str, str]:
@@ -84,11 +97,16 @@ SCHEMES = frozenset({"basic", "bearer"})
 
 
 def authenticate(
-    components: Components, connection: Connection | None = None, schemes: Collection[str] = SCHEMES
+    components: Components,
+    connection: Connection | None = None,
+    schemes: Collection[str] = SCHEMES,
+    *,
+    is_for_runs: bool = False,
 ) -> Caller:
     """The caller of this request; raises ``Problem`` 401 for nobody, and tells the ledger of a failure.
 
     ``connection``: the transaction that whatever the caller does is part of; without it one of its own.
+    ``is_for_runs``: a run may come with its own token, which is nobody's anywhere else.
     """
     given = Authorization.from_header(request.headers.get("Authorization", ""))
     if given is None:
@@ -97,7 +115,9 @@ def authenticate(
     refusal: Kind = _unproved(given)
     try:
         with within as reading:
-            caller = _find(components, reading, given) if given.type in schemes else None
+            caller = _run(reading, given) if is_for_runs else None
+            if caller is None and given.type in schemes:
+                caller = _find(components, reading, given)
     except NotAlive as dead:
         caller, refusal = None, dead_token(dead.cause, dead.parties) if dead.parties else refusal
     if caller is not None:
@@ -146,23 +166,31 @@ def _human(components: Components, connection: Connection, token: Secret) -> Cal
     )
 
 
+def _run(connection: Connection, given: Authorization) -> Caller | None:
+    """In the name of the run's parties, with no scope of theirs."""
+    if given.type != "bearer" or not given.token or not given.token.startswith(RUN_TOKEN_PREFIX):
+        return None
+    run = bearer_of(connection, Secret(given.token))
+    if run is None:
+        return None
+    return Caller(Proof.RUN_TOKEN, run.user_id, run.service_account_id, (), run_id=run.run_id)
+
+
 def _bearer(components: Components, connection: Connection, text: str) -> Caller:
     """A token for our own API whose parties may still act, by the one decision there is; or ``NotAlive``."""
     now = components.clock()
     token = components.read_access_token(connection, text)
     if token.audience != api_of(components.settings.issuer):
         raise NotAlive("a token that is not for this API", token.parties)
+    place = place_of(connection, token)
     known = facts.load(
         connection,
         user_id=token.user_id,
         service_account_id=token.service_account_id,
-        place=_place_of(connection, token.run_id),
+        place=place,
         now=now,
     )
-    question = policy.Question(None, token.scopes, token.delegation_id)
-    if refusal := policy.decide(known, question, now).refusal:
-        raise NotAlive(f"{refusal.name}: {refusal.reason}", token.parties)
-    return Caller(
+    caller = Caller(
         Proof.ACCESS_TOKEN,
         token.user_id,
         token.service_account_id,
@@ -170,14 +198,27 @@ def _bearer(components: Components, connection: Connection, text: str) -> Caller
         token.delegation_id,
         jti=token.jti,
         run_id=token.run_id,
+        project_id=only_project(token, place),
     )
+    if refusal := policy.decide(known, caller.question(None), now).refusal:
+        raise NotAlive(f"{refusal.name}: {refusal.reason}", token.parties)
+    return caller
 
 
-def _place_of(connection: Connection, run_id: int | None) -> facts.Place | None:
+def place_of(connection: Connection, token: PresentedToken) -> facts.Place | None:
     """A run's token may live from a delegation for the run's project alone, and acts from there."""
-    query = select(Project.path, Project.id).join(Run, Run.project_id == Project.id).where(Run.id == run_id)
-    row = connection.execute(query).one_or_none() if run_id is not None else None
-    return row and facts.Place(row.path, row.id)
+    if token.run_id is None:
+        return None
+    query = select(Project.path, Project.id).join(Run, Run.project_id == Project.id)
+    row = connection.execute(query.where(Run.id == token.run_id)).one_or_none()
+    if row is None:
+        raise NotAlive("there is no such run", token.parties)
+    return facts.Place(row.path, row.id)
+
+
+def only_project(token: PresentedToken, place: facts.Place | None) -> int | None:
+    """A run's project bounds the token of a human alone as a delegation's does a pair's."""
+    return place.project_id if place is not None and token.delegation_id is None else None
 
 
 def _unproved(given: Authorization) -> Stranger:

@@ -15,7 +15,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from app import doctor
-from app.endpoints import key_metrics
+from app.endpoints import key_metrics, run_metrics
 from app.wiring import Components
 
 _log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _SECONDS = Histogram("countersign_http_request_duration_seconds", "Time to answe
 
 def blueprint(components: Components) -> Blueprint:
     health = Blueprint("health", __name__)
-    keys = key_metrics.registry(components)
+    keys, runs = key_metrics.registry(components), run_metrics.registry(components)
 
     @health.get("/healthz")
     def healthz() -> Response:
@@ -49,7 +49,8 @@ def blueprint(components: Components) -> Blueprint:
     @health.get("/metrics")
     def metrics() -> Response:
         return Response(
-            generate_latest(_registry()) + generate_latest(keys), content_type=CONTENT_TYPE_LATEST
+            b"".join(generate_latest(each) for each in (_registry(), keys, runs)),
+            content_type=CONTENT_TYPE_LATEST,
         )
 
     return health

@@ -4,10 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from app.flows.declarations import IdTokenDeclaration, SecretDeclaration, SharedTables
+from app.flows.declarations import FlowDeclaration, IdTokenDeclaration, SharedTables
+from app.flows.declared_inputs import StringInput
+from app.flows.declared_secrets import SecretDeclaration
+from app.flows.expressions import Expression
 from app.flows.faults import Path
 
 Disagreement = tuple[Path, str]
+
+MAX_EXPRESSIONS = 16
 
 _TABLES = {"variables": "variable", "inputs": "input", "id_tokens": "ID token", "secrets": "secret"}
 
@@ -32,13 +37,14 @@ class View:
         return {**self.top.secrets, **self.own.secrets}
 
 
-def disagreements(top: SharedTables, flows: Mapping[str, SharedTables]) -> dict[Path, str]:
+def disagreements(top: SharedTables, flows: Mapping[str, FlowDeclaration]) -> dict[Path, str]:
     """What is wrong between declarations that are right by themselves, one message a place."""
     found: dict[Path, str] = {}
     for view in (View(top, top, ()), *(View(top, own, ("flows", name)) for name, own in flows.items())):
         for look in (_names_taken_twice, _secrets_without_token, _audiences_from_inputs):
             for path, message in look(view):
                 found.setdefault(path, message)
+    found.update(_expressions(flows))
     return found
 
 
@@ -77,6 +83,29 @@ def _audiences_from_inputs(view: View) -> Iterator[Disagreement]:
         if asked := sorted(inputs & token.asked_variables):
             reason = f"asks for `${asked[0]}`, an input: whoever starts a run never sets an audience"
             yield (*paths[name], "aud"), f"{reason}; use a variable"
+
+
+def _expressions(flows: Mapping[str, FlowDeclaration]) -> Iterator[Disagreement]:
+    """Compiled here and not by the model, because there may be few: each takes up to a tenth of a second."""
+    users: dict[str, list[tuple[Path, StringInput]]] = {}
+    for flow, own in flows.items():
+        for name, declared in own.inputs.items():
+            if isinstance(declared, StringInput) and declared.regex is not None:
+                users.setdefault(declared.regex, []).append((("flows", flow, "inputs", name), declared))
+    for number, (pattern, declarations) in enumerate(users.items()):
+        path = declarations[0][0]
+        if number == MAX_EXPRESSIONS:
+            yield (*path, "regex"), f"more than {MAX_EXPRESSIONS} different ones in the file: remove some"
+            return
+        try:
+            expression = Expression(pattern)
+        except ValueError as refusal:
+            yield (*path, "regex"), str(refusal)
+            continue
+        for path, declared in declarations:
+            texts = [*(declared.options or ()), *([] if declared.default is None else [declared.default])]
+            if not all(map(expression.finds, texts)):
+                yield path, "its `default` or one of its `options` does not match its `regex`: change one"
 
 
 def _a(kind: str) -> str:

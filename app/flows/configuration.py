@@ -15,13 +15,12 @@ from app.flows.declarations import (
     AccessTokenDeclaration,
     FlowDeclaration,
     IdTokenDeclaration,
-    InputDeclaration,
-    SecretDeclaration,
     SharedTables,
 )
-from app.flows.declared_types import FlowName, Image
+from app.flows.declared_inputs import InputDeclaration
+from app.flows.declared_secrets import SecretDeclaration, SecretReference
+from app.flows.declared_types import FlowName
 from app.flows.faults import ConfigurationError, Fault, Path
-from app.flows.vault_reference import VaultReference
 from app.flows.yaml_values import Source
 
 __all__ = ["Configuration", "ConfigurationError", "Fault", "Flow", "FlowSecret", "parse"]
@@ -29,12 +28,14 @@ __all__ = ["Configuration", "ConfigurationError", "Fault", "Flow", "FlowSecret",
 MAX_FAULTS = 100
 SHOWN_FLOWS = 20
 
+_NO_CACHE = "has no effect: nothing is kept between runs"
+
 
 @dataclass(frozen=True, slots=True)
 class FlowSecret:
     """A secret in effect; ``token`` is the name of the ID token that reads it."""
 
-    reference: VaultReference
+    reference: SecretReference
     token: str
     file: bool
 
@@ -45,6 +46,8 @@ class Flow:
 
     name: str
     image: str | None
+    setup_script: tuple[str, ...]
+    """Lines that come before those of ``script``, in the same shell; there may be none."""
     variables: Mapping[str, str]
     inputs: Mapping[str, InputDeclaration]
     id_tokens: Mapping[str, IdTokenDeclaration]
@@ -59,21 +62,21 @@ class Flow:
 class Configuration(SharedTables):
     """The flows of a project, and what they have in common."""
 
-    image: Image | None = None
-    """Used by executors that have images."""
     flows: Annotated[Mapping[FlowName, FlowDeclaration], Field(max_length=256)] = {}
+    """What can be started, by name."""
     _source: Source = PrivateAttr(default_factory=Source)
 
     def flow(self, name: str) -> Flow:
         """The flow in effect; ``InvalidInput`` when there is none of that name."""
         own = self.flows.get(name)
         if own is None:
-            raise InvalidInput(f"the configuration has no flow of that name: {self._known_flows()}")
+            raise InvalidInput(f"flow: the configuration has no flow of that name: {self._known_flows()}")
         id_tokens = {**self.id_tokens, **own.id_tokens}
         secrets = {**self.secrets, **own.secrets}
         return Flow(
             name=name,
-            image=self.image,
+            image=own.image or self.image,
+            setup_script=self.setup_script or () if own.setup_script is None else own.setup_script,
             variables={**self.variables, **own.variables},
             inputs=own.inputs,
             id_tokens=id_tokens,
@@ -87,6 +90,14 @@ class Configuration(SharedTables):
                 for each in declared
             },
         )
+
+    @property
+    def warnings(self) -> tuple[Fault, ...]:
+        """What is accepted and will disappoint, in the order of the file."""
+        tables = ((), self), *((("flows", name), flow) for name, flow in self.flows.items())
+        paths = [(*where, "cache") for where, table in tables if table.cache is not None]
+        found = [self._source.fault(path, _NO_CACHE) for path in paths]
+        return tuple(sorted(found, key=lambda fault: (fault.line, fault.column)))
 
     def _place(self, flow: str, table: str, name: str) -> str:
         own = ("flows", flow, table, name)

@@ -8,9 +8,12 @@ from sqlalchemy.orm import Session
 
 from app.clock import Clock
 from app.db import Database
-from app.errors import NotFound
+from app.errors import Conflict, NotFound
 from app.flows.configuration import ConfigurationError, parse
+from app.flows.faults import FILE_NAME
 from app.flows.models import ConfigurationVersion
+from app.flows.sources import source_of
+from app.identity.members import hold
 from app.identity.models import Project
 from app.identity.projects import find_project
 from app.ledger.actions import AuditAction, Outcome
@@ -45,6 +48,8 @@ def store(
     with database.writing() as session:
         project = find_project(session, path)
         permit(session, project)
+        hold(session, project)
+        _refuse_beside_source(session, project)
         version = ConfigurationVersion(
             project_id=project.id,
             sha256=hashlib.sha256(body).hexdigest(),
@@ -60,15 +65,25 @@ def store(
 
 
 def newest(session: Session, project: Project) -> ConfigurationVersion:
+    """The version in force; what a Git source has given is no more when the source is not."""
     query = (
         select(ConfigurationVersion)
         .where(ConfigurationVersion.project_id == project.id)
         .order_by(ConfigurationVersion.id.desc())
         .limit(1)
     )
+    remedy = f"countersign project config set {project.path} --file {FILE_NAME}"
     if (version := session.scalar(query)) is None:
-        raise NotFound(
-            f"{project.path} has no agent-config.yml: "
-            f"countersign project config set {project.path} --file agent-config.yml"
-        )
+        raise NotFound(f"{project.path} has no {FILE_NAME}: {remedy}")
+    if version.commit_sha is not None and source_of(session, project) is None:
+        raise NotFound(f"{project.path} has no {FILE_NAME} since its Git source was removed: {remedy}")
     return version
+
+
+def _refuse_beside_source(session: Session, project: Project) -> None:
+    if (source := source_of(session, project)) is not None:
+        raise Conflict(
+            f"the {FILE_NAME} of {project.path} is read from Git, branch {source.branch} of {source.url}: "
+            "change it there, or take the source away first: "
+            f"countersign project source remove {project.path}"
+        )

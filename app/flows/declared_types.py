@@ -9,19 +9,23 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from app.clock import parse_duration
+from app.flows import aws_reference, vault_reference
 from app.flows.expansion import check_expandable
 from app.flows.names import NAME_PATTERN, Table, check_name
-from app.flows.vault_reference import check_field, check_path, check_short_form
 from app.identity.permissions import SCOPES
 from app.protocol.claims import LONGEST_AUDIENCE, check_audience
 
 MAX_TEXT = 32 * 1024
+MAX_LINES = 1000
+MAX_TABLE = 64
+"""Entries of one table: each is a signature, a call to Vault, or a variable of the run."""
 
 _DURATION_PATTERN = r"^[1-9][0-9]{0,5}[smhd]$"
 _FLOW_NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
-_TOKEN_REFERENCE = re.compile(r"\$(?:([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\})")
-_RESOURCE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-\"$-~]+")
-_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]{0,254}")
+_REFERENCE_PATTERN = r"^\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})$"
+_RESOURCE_PATTERN = r"^[A-Za-z][A-Za-z0-9+.-]*:[!-\"$-~]+$"
+_IMAGE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$"
+_AUDIENCE_PATTERN = r"^[!-~]+$"
 
 
 def _checked(check: Callable[[str], str | None]) -> AfterValidator:
@@ -52,14 +56,14 @@ def _duration(longest: timedelta, shown: str) -> BeforeValidator:
 
 
 def _check_audience(text: str) -> str | None:
-    if "$" in text:
-        return check_expandable(text)
+    if "$" in text and re.fullmatch(_AUDIENCE_PATTERN, text):
+        return check_expandable(text)  # its length, too, is known when it is expanded
     reason = check_audience(text)
     return reason and f"the audience {reason}: write the one that the verifier expects"
 
 
 def _check_token(text: str) -> str | None:
-    named = _TOKEN_REFERENCE.fullmatch(text)
+    named = re.fullmatch(_REFERENCE_PATTERN, text)
     return None if named else "must be `$` and the name of a declared ID token, such as `$VAULT_ID_TOKEN`"
 
 
@@ -71,7 +75,7 @@ def _check_scope(text: str) -> str | None:
 
 
 def _check_resource(text: str) -> str | None:
-    fits = len(text) <= LONGEST_AUDIENCE and _RESOURCE.fullmatch(text)
+    fits = len(text) <= LONGEST_AUDIENCE and re.fullmatch(_RESOURCE_PATTERN, text)
     return None if fits else "must be an absolute URI without fragment, such as `https://api.acme.example`"
 
 
@@ -81,7 +85,7 @@ def _check_flow_name(text: str) -> str | None:
 
 
 def _check_image(text: str) -> str | None:
-    return None if _IMAGE.fullmatch(text) else "must be an image reference such as `node:22`"
+    return None if re.fullmatch(_IMAGE_PATTERN, text) else "must be an image reference such as `node:22`"
 
 
 def text_or_list(value: Any) -> str:
@@ -94,16 +98,26 @@ def text_or_table(value: Any) -> str:
     return "table" if isinstance(value, dict | BaseModel) else "text"
 
 
-_DurationSchema = WithJsonSchema({"type": "string", "pattern": _DURATION_PATTERN})
-_NameSchema = WithJsonSchema({"type": "string", "pattern": NAME_PATTERN})
+def _as_lines(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
 
-VariableName = Annotated[str, _name("variables"), _NameSchema]
-InputName = Annotated[str, _name("inputs"), _NameSchema]
-IdTokenName = Annotated[str, _name("id_tokens"), _NameSchema]
-SecretName = Annotated[str, _name("secrets"), _NameSchema]
-FlowName = Annotated[
-    str, _checked(_check_flow_name), WithJsonSchema({"type": "string", "pattern": _FLOW_NAME_PATTERN})
-]
+
+def _schema(pattern: str, longest: int | None = None, **more: Any) -> WithJsonSchema:
+    """What the published schema says of a text that a check of ours decides on."""
+    limit = {} if longest is None else {"maxLength": longest}
+    return WithJsonSchema({"type": "string", "pattern": pattern, **limit, **more})
+
+
+_DOTS_OR_SPACES = {"pattern": r"(^|[/@])\.{1,2}([/@]|$)|^\s|\s$"}
+_NAME = _schema(NAME_PATTERN)
+_DURATION = _schema(_DURATION_PATTERN)
+_PATH = _schema(vault_reference.PATH_PATTERN, vault_reference.MAX_PATH, **{"not": _DOTS_OR_SPACES})
+
+VariableName = Annotated[str, _name("variables"), _NAME]
+InputName = Annotated[str, _name("inputs"), _NAME]
+IdTokenName = Annotated[str, _name("id_tokens"), _NAME]
+SecretName = Annotated[str, _name("secrets"), _NAME]
+FlowName = Annotated[str, _checked(_check_flow_name), _schema(_FLOW_NAME_PATTERN)]
 
 Text = Annotated[str, Field(max_length=MAX_TEXT)]
 Line = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
@@ -112,14 +126,48 @@ VariableValue = Annotated[
     BeforeValidator(lambda value: str(value) if type(value) is int else value),
     WithJsonSchema({"type": ["string", "integer"], "maxLength": MAX_TEXT}),
 ]
-Audience = Annotated[str, Field(max_length=1024), _checked(_check_audience)]
+_LINE = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
+_LINES = {"type": "array", "items": _LINE, "maxItems": MAX_LINES}
+SetupScript = Annotated[
+    tuple[Line, ...],
+    Field(max_length=MAX_LINES),
+    BeforeValidator(_as_lines),
+    WithJsonSchema({"anyOf": [_LINE, _LINES]}),
+]
+Script = Annotated[
+    tuple[Line, ...],
+    Field(min_length=1, max_length=MAX_LINES),
+    BeforeValidator(_as_lines),
+    WithJsonSchema({"anyOf": [_LINE, _LINES | {"minItems": 1}]}),
+]
+"""A list of lines, or all of them in one text."""
+
+Audience = Annotated[str, Field(max_length=1024), _checked(_check_audience), _schema(_AUDIENCE_PATTERN, 1024)]
 Audiences = Annotated[tuple[Audience, ...], Field(min_length=1, max_length=16)]
-TokenLife = Annotated[timedelta, _duration(timedelta(hours=1), "1h"), _DurationSchema]
-RunTime = Annotated[timedelta, _duration(timedelta(hours=24), "24h"), _DurationSchema]
-VaultPath = Annotated[str, _checked(check_path)]
-VaultField = Annotated[str, _checked(check_field)]
-ShortForm = Annotated[str, _checked(check_short_form)]
-Image = Annotated[str, _checked(_check_image)]
-TokenReference = Annotated[str, _checked(_check_token)]
-Scope = Annotated[str, _checked(_check_scope)]
-Resource = Annotated[str, _checked(_check_resource)]
+TokenLife = Annotated[timedelta, _duration(timedelta(hours=1), "1h"), _DURATION]
+RunTime = Annotated[timedelta, _duration(timedelta(hours=24), "24h"), _DURATION]
+Image = Annotated[str, _checked(_check_image), _schema(_IMAGE_PATTERN)]
+TokenReference = Annotated[str, _checked(_check_token), _schema(_REFERENCE_PATTERN)]
+Scope = Annotated[str, _checked(_check_scope), WithJsonSchema({"enum": sorted(SCOPES)})]
+Resource = Annotated[str, _checked(_check_resource), _schema(_RESOURCE_PATTERN, LONGEST_AUDIENCE)]
+
+VaultPath = Annotated[str, _checked(vault_reference.check_path), _PATH]
+VaultField = Annotated[str, _checked(vault_reference.check_field), _schema(vault_reference.FIELD_PATTERN)]
+VaultShortForm = Annotated[
+    str,
+    _checked(vault_reference.check_short_form),
+    _schema(vault_reference.SHORT_FORM_PATTERN, **{"not": _DOTS_OR_SPACES}),
+]
+AwsShortForm = Annotated[
+    str, _checked(aws_reference.check_short_form), _schema(aws_reference.SHORT_FORM_PATTERN)
+]
+AwsName = Annotated[str, _checked(aws_reference.check_name), _schema(aws_reference.NAME_PATTERN)]
+AwsField = Annotated[str, _checked(aws_reference.check_field), _schema(aws_reference.FIELD_PATTERN)]
+AwsVersionId = Annotated[
+    str, _checked(aws_reference.check_version_id), _schema(aws_reference.VERSION_ID_PATTERN)
+]
+AwsRegion = Annotated[str, _checked(aws_reference.check_region), _schema(aws_reference.REGION_PATTERN)]
+AwsRoleArn = Annotated[str, _checked(aws_reference.check_role_arn), _schema(aws_reference.ROLE_ARN_PATTERN)]
+AwsSessionName = Annotated[
+    str, _checked(aws_reference.check_session_name), _schema(aws_reference.SESSION_NAME_PATTERN)
+]

@@ -1,29 +1,39 @@
 """Whether a run may go on: it lives no longer than what it lives from. Asked twice a second, never cached."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app.errors import Denied, Overtaken
+from app.flows.configuration import Flow
+from app.flows.executors.outcome import TIMED_OUT
 from app.flows.id_tokens import RunFacts
 from app.flows.models import Run
 from app.flows.parties import needed_by, parties_of
 from app.flows.runs import CANCELLED, ENDED, find_run, shared_run
 from app.identity import cut_offs
-from app.identity.composite import Composite
+from app.identity.composite import Person
 from app.identity.cut_offs import CutOffKind
 from app.identity.models import Delegation
 from app.identity.permissions import Role
 from app.tokens.models import IssuedToken
 
 
+class TimeIsOver(Overtaken):
+    """Whoever executes the run is ending it; its steps may hang on for a while."""
+
+    def __init__(self) -> None:
+        super().__init__(TIMED_OUT.reason)
+
+
 def why_end(session: Session, run_id: int, now: datetime) -> str | None:
     """Why the run has to end, in words for its humans; ``None`` while it may go on.
 
     It was killed, or something that it lives from was; it was asked to end; a delegation that it or one of
-    its tokens lives from is over; a party is disabled or may not start flows here any more.
+    its tokens lives from is over; a party is disabled or may not start flows here any more. Its time limit is
+    its executor's to keep.
     """
     run = find_run(session, run_id)
     if (reason := _ended(session, run, now)) is not None:
@@ -35,20 +45,31 @@ def why_end(session: Session, run_id: int, now: datetime) -> str | None:
     return None
 
 
+def time_left(run: Run, flow: Flow, now: datetime) -> timedelta:
+    """Of a run that has begun; its time limit counts from then, whatever it does first."""
+    return (run.started_at or now) + flow.timeout - now
+
+
 def require_unchanged(session: Session, decided: RunFacts, now: datetime) -> None:
-    """``Overtaken`` unless the run is under way and its tokens would say the same if they were decided now.
+    """``Overtaken`` unless the run is under way, in its time, and its tokens would say the same if they were
+    decided now.
 
     For the transaction that writes them: until it ends, whoever would change that waits.
     """
     run = shared_run(session, decided.run_id)
     if (reason := _ended(session, run, now)) is not None:
         raise Overtaken(reason)
+    if time_left(run, decided.flow, now) <= timedelta(0):
+        raise TimeIsOver
     try:
-        pair, role = _parties(session, run, needed_by(decided.flow), now)
+        identity, role = _parties(session, run, needed_by(decided.flow), now)
     except Denied as refusal:
         raise Overtaken(str(refusal)) from None
-    if (pair, role, run.project.path) != (decided.pair, decided.human_role, decided.project.path):
-        raise Overtaken("the project's path or what is known of the parties changed as the run began")
+    if (identity, role) != (decided.identity, decided.human_role):
+        raise Overtaken("what is known of the parties changed as the run began")
+    here, then = run.project, decided.project
+    if (here.path, here.subject) != (then.path, then.subject):
+        raise Overtaken("the project's path or subject changed as the run began")
 
 
 def _ended(session: Session, run: Run, now: datetime) -> str | None:
@@ -92,7 +113,7 @@ def _dead_delegation(session: Session, run: Run, now: datetime) -> str | None:
     return f"delegation {row.id} {'has expired' if row.revoked_at is None else 'was revoked'}"
 
 
-def _parties(session: Session, run: Run, needed: Collection[str], now: datetime) -> tuple[Composite, Role]:
+def _parties(session: Session, run: Run, needed: Collection[str], now: datetime) -> tuple[Person, Role]:
     return parties_of(
         session,
         run.project,

@@ -5,7 +5,7 @@ A refused name is no loss: a step that means it can still ``export`` it in its o
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from app.errors import InvalidInput
@@ -156,14 +156,20 @@ EVERYWHERE = (
     ),
 )
 
-_VAULT = _words("VAULT_SERVER_URL VAULT_AUTH_PATH VAULT_AUTH_ROLE VAULT_NAMESPACE")
-_WHERE_VAULT_IS = "it says where Vault is, which only `variables` may"
+_VAULT = Reserved(
+    "it says where Vault is, which only `variables` may",
+    exact=_words("VAULT_SERVER_URL VAULT_AUTH_PATH VAULT_AUTH_ROLE VAULT_NAMESPACE"),
+)
+_AWS = Reserved(
+    "it says which role and region of AWS secrets are read with, which only `variables` may",
+    exact=_words("AWS_REGION AWS_ROLE_ARN AWS_ROLE_SESSION_NAME"),
+)
 
 BY_TABLE: Mapping[Table, tuple[Reserved, ...]] = {
     "variables": (),
-    "inputs": (Reserved(_WHERE_VAULT_IS, prefixes=("VAULT_",)),),
-    "id_tokens": (Reserved(_WHERE_VAULT_IS, exact=_VAULT),),
-    "secrets": (Reserved(_WHERE_VAULT_IS, exact=_VAULT),),
+    "inputs": (replace(_VAULT, prefixes=("VAULT_",)), _AWS),
+    "id_tokens": (_VAULT, _AWS),
+    "secrets": (_VAULT, _AWS),
 }
 
 

@@ -58,8 +58,7 @@ class Outbound:
 
         Raises InvalidInput for what is no such URL, OutboundRefusal for an address that is not allowed.
         """
-        target = Target.parse(url)
-        addresses = self._addresses(target)
+        target, addresses = self.resolved(url)
         session = requests.Session()
         session.trust_env = False  # no proxies, no .netrc, no CA bundle from the environment
         session.headers = CaseInsensitiveDict({**_HEADERS, "Host": target.netloc})
@@ -70,6 +69,11 @@ class Outbound:
             PinnedTransport(target.host, target.port, addresses, tls=tls, limits=self._limits),
         )
         return session
+
+    def resolved(self, url: str) -> tuple[Target, tuple[str, ...]]:
+        """Where `url` leads, as of now, for who connects by other means; raises as `session` does."""
+        target = Target.parse(url)
+        return target, self._addresses(target)
 
     def _addresses(self, target: Target) -> tuple[str, ...]:
         """All that the name stands for, in the resolver's order; one that is not allowed refuses them all."""

@@ -3,29 +3,30 @@
 With its end comes a cut-off of its own: what it was given dies with it, and who asks need not know of runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, Select, delete, func, select, update
 from sqlalchemy.orm import Session, contains_eager
 
 from app.db import Database
 from app.errors import Conflict, NotFound
-from app.flows.models import Run, RunState
+from app.flows.models import Run, RunInput, RunState, TokenToMask
 from app.identity.cut_offs import CutOffKind
-from app.identity.models import Group, Project
+from app.identity.models import Group, Project, User
 from app.identity.paths import ancestors
 from app.ledger.actions import AuditAction, Outcome
 from app.ledger.record import Actor, AuditEvent, record
-from app.protocol.principals import service_account_principal, user_principal
+from app.protocol.principals import parties
 from app.tokens.aftermath import cut_off
 
 ENDED = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED)
 HEARTBEAT = timedelta(seconds=5)
 ABANDONED_AFTER = timedelta(minutes=3)  # more than clocks of nodes may differ by
+_MARK_LENGTH = 32  # of hexadecimal digits: no more, for a path of a socket may have about 100 characters
 CANCELLED = "cancelled; everything the run had started was ended"
-_WORKER = Actor(name="worker")
+WORKER = Actor(name="worker")
 
 
 def find_run(session: Session, run_id: int) -> Run:
@@ -55,8 +56,26 @@ def shared_run(session: Session, run_id: int) -> Run:
     return run
 
 
-def newest(session: Session, limit: int = 100) -> Sequence[Run]:
-    return session.scalars(select(Run).order_by(Run.id.desc()).limit(limit)).all()
+def matching(
+    *, project: str | None = None, flow: str | None = None, user: str | None = None, state: str | None = None
+) -> Select[Run]:
+    """By the project's path, the flow's name, the human's login and the state; in no order."""
+    rows = select(Run)
+    if project is not None:
+        rows = rows.where(Run.project.has(Project.path == project))
+    if user is not None:
+        rows = rows.where(Run.user.has(User.login == user))
+    wanted = {Run.flow: flow, Run.state: state}
+    return rows.where(*(column == value for column, value in wanted.items() if value is not None))
+
+
+def newest(session: Session, rows: Select[Run], limit: int) -> Sequence[Run]:
+    return session.scalars(rows.order_by(Run.id.desc()).limit(limit)).all()
+
+
+def add_inputs(session: Session, run: Run, values: Mapping[str, str]) -> None:
+    """In the canonical text of each."""
+    session.add_all(RunInput(run_id=run.id, name=name, value=value) for name, value in values.items())
 
 
 def begin(session: Session, run_id: int, token_sha256: str, *, by: Actor, now: datetime) -> None:
@@ -64,7 +83,8 @@ def begin(session: Session, run_id: int, token_sha256: str, *, by: Actor, now: d
     run = held_run(session, run_id)
     if run.state != RunState.PENDING:
         raise Conflict(f"run {run.id} is not pending any more: it is {run.state}")
-    run.state, run.started_at, run.heartbeat_at, run.token_sha256 = RunState.RUNNING, now, now, token_sha256
+    run.state, run.reason, run.token_sha256 = RunState.RUNNING, None, token_sha256
+    run.started_at = run.heartbeat_at = now
     record(session, transition(run, AuditAction.RUN_START, by, now))
 
 
@@ -83,6 +103,7 @@ def finish(
         return
     run.state, run.reason, run.exit_code, run.ended_at = state, reason, exit_code, now
     run.token_sha256 = None
+    session.execute(delete(TokenToMask).where(TokenToMask.run_id == run.id))
     cut_off(session, CutOffKind.RUN, run.id, reason=f"the run {state}", actor=by.name, now=now)
     outcome = Outcome.SUCCESS if state is RunState.SUCCEEDED else Outcome.FAILED
     detail = {"state": state.value, "reason": reason, "exit_code": exit_code}
@@ -107,6 +128,12 @@ def cancel(session: Session, run: Run, reason: str, *, by: Actor, now: datetime)
         finish(session, run, RunState.CANCELLED, reason, None, by=by, now=now)
 
 
+def under_way_by_state(session: Session) -> dict[str, int]:
+    counted = dict.fromkeys((RunState.PENDING.value, RunState.RUNNING.value), 0)
+    query = select(Run.state, func.count()).where(Run.state.in_(counted)).group_by(Run.state)
+    return counted | {state: number for state, number in session.execute(query)}  # noqa: C416 - typed rows
+
+
 def under_way(session: Session, which: ColumnElement[bool]) -> Sequence[Run]:
     """Those that have not ended; nobody else changes them before the caller's transaction does."""
     query = select(Run).where(which, Run.state.not_in(ENDED)).order_by(Run.id)
@@ -119,32 +146,46 @@ def beat(database: Database, run_id: int, now: datetime) -> None:
 
 
 def fail_abandoned(database: Database, now: datetime) -> int:
-    """Ends runs whose executor has not been heard of; returns how many there were."""
-    abandoned = select(Run).where(
-        Run.state.in_((RunState.PENDING, RunState.RUNNING)), Run.heartbeat_at < now - ABANDONED_AFTER
-    )
+    """Ends runs whose executor has not been heard of; returns how many there were. One that waits for a
+    worker has none yet.
+    """
+    has_executor = (Run.state == RunState.RUNNING) | ((Run.state == RunState.PENDING) & ~Run.is_queued)
+    return _fail(database, has_executor & (Run.heartbeat_at < now - ABANDONED_AFTER), now)
+
+
+def mark_of(token_sha256: str) -> str:
+    """Which attempt at a run it is: the workspace of one bears it (``workspace.Leftover``)."""
+    return token_sha256[:_MARK_LENGTH]
+
+
+def fail_orphans(database: Database, gone: Collection[tuple[int, str]], now: datetime) -> int:
+    """The same at once, for those whose process is known to be gone: by their numbers and marks, for another
+    node may have begun the run of that number. Once this returns none of them is running.
+    """
+    if not gone:
+        return 0
+    numbers, marks = zip(*gone, strict=True)
+    marked = func.substr(Run.token_sha256, 1, _MARK_LENGTH).in_(marks)
+    return _fail(database, Run.id.in_(numbers) & marked & (Run.state == RunState.RUNNING), now, wait=True)
+
+
+def _fail(database: Database, which: ColumnElement[bool], now: datetime, *, wait: bool = False) -> int:
+    """``wait`` for those that somebody else holds, or leave them for later."""
+    query = select(Run).where(which).order_by(Run.id).with_for_update(of=Run, skip_locked=not wait)
+    gone = "the process that executed it is gone"
     with database.writing() as session:
-        runs = session.scalars(abandoned.with_for_update(of=Run, skip_locked=True)).all()
-        for run in runs:
-            finish(
-                session,
-                run,
-                RunState.FAILED,
-                "the process that executed it is gone",
-                None,
-                by=_WORKER,
-                now=now,
-            )
-        return len(runs)
+        found = session.scalars(query).all()
+        for run in found:
+            finish(session, run, RunState.FAILED, gone, None, by=WORKER, now=now)
+        return len(found)
 
 
 def transition(run: Run, action: AuditAction, by: Actor, now: datetime, **fields: Any) -> AuditEvent:
-    """An event about a run, in the names of both."""
+    """An event about a run, in the names of its parties."""
     return by.did(
         action,
         now,
-        user=user_principal(run.user_id),
-        service_account=service_account_principal(run.service_account_id),
+        **parties(run.user_id, run.service_account_id),
         project=run.project.path,
         run=run.id,
         **fields,

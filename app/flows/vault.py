@@ -1,7 +1,8 @@
 """Secrets from HashiCorp Vault or OpenBao: log in with an ID token, read, revoke."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -9,13 +10,22 @@ import hvac
 from hvac.adapters import RawAdapter
 
 from app.flows.outbound import Outbound
+from app.flows.secret_values import SecretRead, SecretUnavailable, field_text
 from app.flows.transport import OutboundRefusal
-from app.flows.vault_answers import Answer, SecretUnavailable, ask
+from app.flows.vault_answers import Answer, VaultAway, ask
 from app.flows.vault_reference import VaultReference
 from app.flows.vault_server import VaultServer
 from app.secret import Secret
 
-__all__ = ["SecretRead", "SecretUnavailable", "Vault", "VaultServer", "VaultSession"]
+__all__ = [
+    "SecretRead",
+    "SecretUnavailable",
+    "Vault",
+    "VaultAway",
+    "VaultServer",
+    "VaultSession",
+    "VaultToken",
+]
 
 _NOT_FOUND = 404
 _LIVES_ON = (
@@ -23,14 +33,15 @@ _LIVES_ON = (
     "that may revoke themselves"
 )
 _TOKEN = re.compile(r"[!-~]{1,8192}")
+_SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
-class SecretRead:
-    """`version`: of the secret, where its engine counts them."""
+class VaultToken:
+    """`life`: counted from the login, as nobody renews it; None for one without an end."""
 
-    value: Secret
-    version: int | None
+    secret: Secret
+    life: timedelta | None
 
 
 class Vault:
@@ -55,8 +66,12 @@ class Vault:
         token = answer.member("auth", "client_token")
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
             raise answer.unfit("its answer has no token that could be used")
-        client.token = token
-        return VaultSession(client, server, hidden=(id_token, Secret(token)))
+        return VaultSession(client, server, VaultToken(Secret(token), _life(answer)), hidden=(id_token,))
+
+    def resume(self, server: VaultServer, token: VaultToken) -> "VaultSession":
+        """The session of an earlier login, to be ended. Raises SecretUnavailable."""
+        step = f"cannot revoke the token of Vault at {server.url}"
+        return VaultSession(self._client(step, server), server, token)
 
     def _client(self, step: str, server: VaultServer) -> hvac.Client:
         """For paths and headers; the answers are judged by us, since hvac's exceptions carry whole bodies.
@@ -66,7 +81,7 @@ class Vault:
         try:
             session = self._outbound.session(server.url)
         except OutboundRefusal as refusal:
-            raise SecretUnavailable(f"{step}: {refusal}") from None
+            raise VaultAway(f"{step}: {refusal}") from None
         return hvac.Client(
             url=server.url,
             token="",
@@ -87,9 +102,13 @@ class VaultSession:
     `revoked` stays False.
     """
 
-    def __init__(self, client: hvac.Client, server: VaultServer, *, hidden: tuple[Secret, ...]) -> None:
-        self._client, self._server, self._hidden = client, server, hidden
-        self.revoked = False
+    def __init__(
+        self, client: hvac.Client, server: VaultServer, token: VaultToken, hidden: tuple[Secret, ...] = ()
+    ) -> None:
+        client.token = token.secret.reveal()
+        self.server, self.token, self.revoked = server, token, False
+        self._client, self._hidden = client, (*hidden, token.secret)
+        self._answers: dict[tuple[str, str, str], Answer] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -105,8 +124,17 @@ class VaultSession:
             error.add_note(str(failure))
 
     def read(self, reference: VaultReference) -> SecretRead:
-        """The value as text: numbers and booleans as JSON writes them. Raises SecretUnavailable."""
-        answer = self._asked(reference)
+        """The value as text: numbers and booleans as JSON writes them. Raises SecretUnavailable.
+
+        A path is asked for once: where each answer is another, as of a database's credentials, a name and a
+        password that are read here belong together.
+        """
+        place = f"{reference.field!r} of {reference.path!r} in {reference.mount!r}"
+        step = f"cannot read {place} from Vault at {self.server.url}"
+        path = reference.engine, reference.mount, reference.path
+        if path not in self._answers:
+            self._answers[path] = ask(step, lambda: self._asked(reference), self._hidden)
+        answer = replace(self._answers[path], step=step)
         if reference.engine == "kv-v2":
             _refuse_deleted(answer)
         if not answer.done:
@@ -120,29 +148,28 @@ class VaultSession:
         if reference.field not in fields:
             raise answer.unfit("the secret has no such field")
         version = _version(answer) if reference.engine == "kv-v2" else None
-        return SecretRead(Secret(_text(answer, fields[reference.field])), version)
+        try:
+            return SecretRead(Secret(field_text(fields[reference.field])), version)
+        except ValueError as fault:
+            raise answer.unfit(str(fault)) from None
 
     def revoke(self) -> None:
         """Ends the token; does nothing when that is done. Raises SecretUnavailable."""
         if self.revoked:
             return
-        step = f"cannot revoke the token of Vault at {self._server.url}"
+        step = f"cannot revoke the token of Vault at {self.server.url}"
         answer = ask(step, self._client.auth.token.revoke_self, self._hidden)
         if not answer.done:
             raise answer.refusal(_LIVES_ON)
         self.revoked = True
 
-    def _asked(self, reference: VaultReference) -> Answer:
-        def question() -> Any:
-            kv = self._client.secrets.kv
-            if reference.engine == "kv-v2":
-                return kv.v2.read_secret_version(
-                    reference.path, mount_point=reference.mount, raise_on_deleted_version=False
-                )
-            return kv.v1.read_secret(reference.path, mount_point=reference.mount)
-
-        place = f"{reference.field!r} of {reference.path!r} in {reference.mount!r}"
-        return ask(f"cannot read {place} from Vault at {self._server.url}", question, self._hidden)
+    def _asked(self, reference: VaultReference) -> Any:
+        kv = self._client.secrets.kv
+        if reference.engine == "kv-v2":
+            return kv.v2.read_secret_version(
+                reference.path, mount_point=reference.mount, raise_on_deleted_version=False
+            )
+        return kv.v1.read_secret(reference.path, mount_point=reference.mount)
 
 
 def _refuse_deleted(answer: Answer) -> None:
@@ -160,17 +187,7 @@ def _version(answer: Answer) -> int | None:
     return int(version) if isinstance(version, str) and re.fullmatch(r"[0-9]{1,18}", version) else None
 
 
-def _text(answer: Answer, value: object) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case str() if _is_unicode(value):
-            return value
-        case str():
-            raise answer.unfit("the field is not valid Unicode text")
-        case _:
-            raise answer.unfit("the field is an object, a list or null, where text is needed")
-
-
-def _is_unicode(text: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+def _life(answer: Answer) -> timedelta | None:
+    seconds = answer.member("auth", "lease_duration")
+    told = isinstance(seconds, str) and _SECONDS.fullmatch(seconds)
+    return timedelta(seconds=int(seconds)) or None if told else None

@@ -1,25 +1,20 @@
 """What Vault answered, read with distrust: its address comes from a flow's configuration."""
 
-import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import requests
 
-from app.errors import Refusal
+from app.flows.secret_values import SecretUnavailable, fit_to_show, json_of
 from app.flows.transport import OutboundRefusal
 from app.secret import Secret
 
 _OK, _NO_CONTENT = 200, 204
-_QUOTED = 200
-_TELLING = 8
-"""So many consecutive characters of a token are a part of it that must not be shown (SECURITY.md F13)."""
 
 
-class SecretUnavailable(Refusal):
-    """A secret was not to be had, or a token not to be revoked: at which step, and why; no values."""
+class VaultAway(SecretUnavailable):
+    """There was no answer at all."""
 
 
 @dataclass(frozen=True)
@@ -57,27 +52,18 @@ class Answer:
     def _words(self) -> str:
         lists = [said for said in (self.member("errors"), self.member("warnings")) if isinstance(said, list)]
         text = "; ".join(words for said in lists for words in said if isinstance(words, str))
-        text = " ".join("".join(c if c.isprintable() else " " for c in text).split())[:_QUOTED]
-        return "" if any(_shows(secret.reveal(), re.sub(r"\s", "", text)) for secret in self.hidden) else text
+        return fit_to_show(text, self.hidden)
 
 
 def ask(step: str, question: Callable[[], requests.Response], hidden: Sequence[Secret]) -> Answer:
-    """Raises SecretUnavailable, beginning with `step`, when there is no answer at all."""
+    """Raises VaultAway, beginning with `step`, when there is no answer at all."""
     try:
         response = question()
     except OutboundRefusal as refusal:
-        raise SecretUnavailable(f"{step}: {refusal}") from None
+        raise VaultAway(f"{step}: {refusal}") from None
     return Answer(step, response.status_code, _object(response.content), hidden)
 
 
 def _object(body: bytes) -> Mapping[str, Any] | None:
-    try:
-        value = json.loads(body, parse_int=str, parse_float=str, parse_constant=str)
-    except (ValueError, RecursionError):
-        return None
+    value = json_of(body)
     return value if isinstance(value, dict) else None
-
-
-def _shows(secret: str, text: str) -> bool:
-    last = max(1, len(secret) - _TELLING + 1)
-    return any(secret[start : start + _TELLING] in text for start in range(last))

@@ -10,6 +10,13 @@ Engine = Literal["kv-v1", "kv-v2", "generic"]
 DEFAULT_MOUNT = "kv-v2"
 MAX_PATH = 512
 
+_PART = r"[^/?#%\\$]+"
+PATH_PATTERN = f"^{_PART}(/{_PART})*$"
+FIELD_PATTERN = f"^{_PART}$"
+_PART_BEFORE_AT = r"[^/@?#%\\$]+"
+SHORT_FORM_PATTERN = f"^{_PART_BEFORE_AT}(/{_PART_BEFORE_AT})+(@{_PART_BEFORE_AT}(/{_PART_BEFORE_AT})*)?$"
+"""For editors; ``check_path`` and ``check_short_form`` decide."""
+
 _SHORT_FORM = "write `path/field` or `path/field@mount`"
 _NEVER_IN_A_PATH = frozenset("?#%\\$")
 """What a URL would read as something else, and ``$``, which looks like a variable and is never expanded."""

@@ -2,24 +2,21 @@
 
 import difflib
 from collections.abc import Container, Iterator, Mapping
-from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from app.flows import schema
 from app.flows.faults import Path
 
 _ELSEWHERE = {
-    "setup_script": "is not available yet: put its lines first in `script`",
-    "before_script": "is not a key here: put its lines first in `script`",
+    "before_script": "is not a key here: put its lines in `setup_script`",
     "after_script": "is not a key here: put its lines last in `script`, or in a `trap`",
-    "cache": "is not available: remove it",
-    "network_policy": "no executor can enforce it yet: remove it",
-    "aws_tags": "is not available yet: remove it",
-    "aws_secrets_manager": "is not available yet: use `vault`",
-    "gcp_secret_manager": "is not available: use `vault`",
-    "azure_key_vault": "is not available: use `vault`",
+    "network_policy": "no executor of this server can enforce it, and it is not ignored: remove it",
+    "gcp_secret_manager": "is not available: use `vault` or `aws_secrets_manager`",
+    "azure_key_vault": "is not available: use `vault` or `aws_secrets_manager`",
+    "gitlab_secrets_manager": "is not available: use `vault` or `aws_secrets_manager`",
 }
 """Keys that a reader of GitLab's documentation may try."""
 
@@ -73,24 +70,21 @@ def _message(error: ErrorDetails, path: Path, model: type[BaseModel]) -> str:
 
 
 def _known_keys(model: type[BaseModel], path: Path) -> list[str]:
-    """The keys that the published JSON Schema of ``model`` knows at ``path``."""
-    schema = _schema(model)
-    places = list(_resolved(schema, schema))
+    """The keys that the published JSON Schema of ``model`` knows and recommends at ``path``."""
+    known = schema.of(model)
+    places = list(_resolved(known, known))
     for part in path:
         inner = (child for place in places for child in _children(place, part))
-        places = [resolved for child in inner for resolved in _resolved(child, schema)]
-    return sorted({key for place in places for key in place.get("properties", ())})
-
-
-@cache
-def _schema(model: type[BaseModel]) -> dict[str, Any]:
-    return model.model_json_schema()
+        places = [resolved for child in inner for resolved in _resolved(child, known)]
+    described = (each for place in places for each in place.get("properties", {}).items())
+    return sorted({key for key, value in described if not value.get("deprecated")})
 
 
 def _children(place: Mapping[str, Any], part: str | int) -> Iterator[Mapping[str, Any]]:
     if part in place.get("properties", ()):
         yield place["properties"][part]
-    yield from place.get("patternProperties", {}).values()
+    elif isinstance(values := place.get("additionalProperties"), dict):
+        yield values
 
 
 def _resolved(node: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -105,6 +99,8 @@ def _resolved(node: Mapping[str, Any], root: Mapping[str, Any]) -> Iterator[Mapp
 def _unknown_key(key: str, known: list[str]) -> str:
     if key in _ELSEWHERE:
         return _ELSEWHERE[key]
+    if key in known:
+        return "does not belong to a value of this type: remove it"
     if close := difflib.get_close_matches(key[:64], known, n=1):
         return f"unknown key: did you mean `{close[0]}`?"
     return "unknown key: known here are " + ", ".join(f"`{name}`" for name in known)

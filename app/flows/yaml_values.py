@@ -1,7 +1,7 @@
 """Plain data out of YAML nodes, with the place of every key.
 
-Text, whole numbers, ``true``/``false``, lists and tables are all there is. Whatever YAML 1.1 would turn
-into something that its author did not type (``0755``, ``1.10``, ``12:30``, dates) has to be quoted.
+Text, numbers, ``true``/``false``, lists and tables are all there is. Whatever YAML 1.1 would turn into
+something that its author did not type (``0755``, ``1.10``, ``12:30``, dates) has to be quoted.
 """
 
 import re
@@ -25,7 +25,8 @@ _TAGGED = "YAML tags are not taken: remove the `!…`"
 _MERGE = "merge keys are not taken: write the keys out (an alias for a whole value is fine)"
 _UNUSABLE = "has a character that no environment variable can hold: remove its escape"
 _CANONICAL_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
-_NO_ENVIRONMENT = re.compile("[\0\ud800-\udfff]")
+_FRACTION = re.compile(r"-?(?:0|[1-9][0-9]{0,14})\.[0-9]{1,15}")
+NO_ENVIRONMENT = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class Reader:
             return _TAGGED
         if not isinstance(node, ScalarNode):
             return "a key must be text: write one word before the colon"
-        if _NO_ENVIRONMENT.search(node.value):
+        if NO_ENVIRONMENT.search(node.value):
             return _UNUSABLE
         kind = _kind(node)
         return None if kind == "str" else _MERGE if kind == "merge" else _NOT_TEXT
@@ -110,7 +111,7 @@ class Reader:
         self.source.positions[path] = place(node.start_mark)
         return self.value(node, path, depth + 1)
 
-    def _scalar(self, node: ScalarNode, path: Path) -> str | int | bool | None:
+    def _scalar(self, node: ScalarNode, path: Path) -> str | int | float | bool | None:
         text: str = node.value
         kind = "str" if node in self._tagged else _kind(node)
         if kind == "null":
@@ -119,9 +120,11 @@ class Reader:
             return yaml.SafeLoader.bool_values[text.lower()]
         if kind == "int" and _CANONICAL_INTEGER.fullmatch(text):
             return int(text)
+        if kind == "float" and _FRACTION.fullmatch(text) and str(float(text)) == text:
+            return float(text)
         if kind != "str":
             self._fault(path, _NOT_TEXT)
-        elif _NO_ENVIRONMENT.search(text):
+        elif NO_ENVIRONMENT.search(text):
             self._fault(path, _UNUSABLE)
         return text
 

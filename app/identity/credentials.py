@@ -25,6 +25,7 @@ from app.secret import Secret
 
 CLIENT_SECRET_PREFIX = "cssa_"  # noqa: S105 - what secret scanners look for
 PERSONAL_ACCESS_TOKEN_PREFIX = "cspat_"  # noqa: S105 - likewise
+RUN_TOKEN_PREFIX = "csrun_"  # noqa: S105 - likewise
 _USE_IS_NOTED_EVERY = timedelta(minutes=1)
 
 
@@ -180,7 +181,12 @@ def note_use(connection: Connection, client_secret_id: int, now: datetime) -> No
 
 def generate_run_token() -> tuple[Secret, str]:
     """A run's own bearer token, and what is stored of it."""
-    return _generate("csrun_")
+    return _generate(RUN_TOKEN_PREFIX)
+
+
+def stored_of(token: Secret) -> str:
+    """What is stored of a token."""
+    return _hash(token.reveal())
 
 
 def _refuse_past(expires_at: datetime | None, now: datetime) -> None:

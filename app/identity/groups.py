@@ -47,6 +47,7 @@ def listed(session: Session) -> list[Group]:
 
 def _create(session: Session, path: str, by: Actor, now: datetime) -> Group:
     paths.require_free(session, path)
+    paths.require_own(session, path)
     group = Group(path=path, created_at=now)
     session.add(group)
     session.flush()

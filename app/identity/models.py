@@ -84,6 +84,8 @@ class Group(Base):
 
 
 class Project(Base):
+    """``subject``: components of its runs' ``sub``, in order; ``workload``: whether humans may run alone."""
+
     __tablename__ = "projects"
     __table_args__ = _NEVER_REUSED
 
@@ -92,6 +94,9 @@ class Project(Base):
     path: Mapped[str] = mapped_column(unique=True)
     created_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
+    subject: Mapped[str] = mapped_column(default="project_path,flow")
+    workload: Mapped[str] = mapped_column(default="service_account")
+    concurrent_runs: Mapped[int | None]
     group: Mapped[Group] = relationship(lazy="joined", innerjoin=True)
 
 
@@ -124,12 +129,12 @@ class GroupMember(Base):
 
 
 class BurnedPath(Base):
-    """A path that a project had: never another's, for trust policies may still name it."""
+    """A path that a project had, which trust policies may still name: ``paths`` says whose it can be."""
 
     __tablename__ = "burned_paths"
 
     path: Mapped[str] = mapped_column(primary_key=True)
-    project_id: Mapped[int] = mapped_column(ForeignKey(Project.id), index=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey(Project.id), primary_key=True, index=True)
     burned_at: Mapped[datetime]
 
 

@@ -1,4 +1,6 @@
-"""Paths: projects and groups share one namespace, and a path that a project had is never another's."""
+"""Paths: projects and groups share one namespace. Trust policies outlive the project that they were made for:
+a path that one had is another's only if that one's subjects lead with its number and not with the path.
+"""
 
 import re
 from datetime import datetime
@@ -13,7 +15,7 @@ SEGMENT = r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?"
 _PATH = re.compile(rf"{SEGMENT}(?:/{SEGMENT})*", re.ASCII)
 LONGEST = 100  # so that a flow's subject stays within what every verifier takes
 _RULE = f"in lower-case letters, digits, dots, dashes and underscores, {LONGEST} characters at most"
-RESERVED = frozenset({"config", "flows", "members", "runs", "variables"})
+RESERVED = frozenset({"config", "flows", "members", "runs", "source", "variables"})
 """What the API calls the things of a project or group, behind its path: no part of a path after the first."""
 _LOCK = 0x70617468  # any constant: the advisory lock under which paths change hands on PostgreSQL
 
@@ -54,18 +56,27 @@ def lock(session: Session) -> None:
         session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
 
 
-def require_free(session: Session, path: str, *, project_id: int | None = None) -> None:
-    """Raises ``Conflict`` unless a group, or this project, may have the path."""
+def require_free(session: Session, path: str) -> None:
+    """Raises ``Conflict`` where a project or a group is."""
     if session.scalar(select(Project.id).where(Project.path == path, Project.deleted_at.is_(None))):
         raise Conflict("path: is taken by a project")
     if session.scalar(select(Group.id).where(Group.path == path)):
         raise Conflict("path: is taken by a group")
-    owner = session.scalar(select(BurnedPath.project_id).where(BurnedPath.path == path))
-    if owner is not None and owner != project_id:
-        raise Conflict("path: belonged to another project and is never given again")
+
+
+def require_own(session: Session, path: str, *, project_id: int | None = None) -> None:
+    """Raises ``Conflict`` if another project than this one has ever had the path."""
+    others = select(BurnedPath.project_id).where(BurnedPath.path == path)
+    if project_id is not None:
+        others = others.where(BurnedPath.project_id != project_id)
+    if session.scalar(others.limit(1)) is not None:
+        raise Conflict(
+            "path: belonged to another project, which trust policies may still mean by it: only a project "
+            "whose subject begins with project_id can have it (project create --subject, project subject set)"
+        )
 
 
 def burn(session: Session, path: str, project_id: int, now: datetime) -> None:
     """Trust policies may still name it; the project itself may take it back."""
-    if session.get(BurnedPath, path) is None:
+    if session.get(BurnedPath, (path, project_id)) is None:
         session.add(BurnedPath(path=path, project_id=project_id, burned_at=now))

@@ -38,6 +38,9 @@ PERMISSIONS: dict[str, Role] = {
 SCOPES: frozenset[str] = frozenset({API, *PERMISSIONS})
 """Every scope but the dynamic one."""
 
+ADMINISTERING = frozenset({"configuration.write", "project.create", "member.manage", "project.admin"})
+"""What these do outlives a run and may reach further than it, so that no token of a run has them."""
+
 
 def role_named(label: str) -> Role | None:
     return next((role for role in Role if role.label == label), None)

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from app.identity.facts import DelegationFact, Facts, Party, Place
-from app.identity.permissions import PERMISSIONS, SCOPES, allows
+from app.identity.permissions import ADMINISTERING, PERMISSIONS, SCOPES, allows
 from app.protocol.principals import service_account_principal, user_principal
 from app.protocol.scopes import covers
 
@@ -33,12 +33,15 @@ class Conjunct:
 class Question:
     """May this identity do this here. ``permission`` of ``None``: may it act at all, with these scopes;
     ``scopes`` of ``None``: no token is looked at. A token lives from one delegation, ``delegation_id``, and
-    from no other that may exist beside it.
+    from no other that may exist beside it. A run's token, ``is_of_run``, administers nothing; that of a human
+    alone, whom no delegation bounds, is for the run's project, ``project_id``, and allows nothing elsewhere.
     """
 
     permission: str | None
     scopes: Collection[str] | None = None
     delegation_id: int | None = None
+    project_id: int | None = None
+    is_of_run: bool = False
 
     @property
     def needed(self) -> Collection[str]:
@@ -64,10 +67,8 @@ class Decision:
 def decide(facts: Facts, question: Question, now: datetime) -> Decision:
     """The intersection. Each conjunct is answered by itself, so that all reasons can be told."""
     delegation, delegated = _delegation(facts, question, now)
-    return Decision(
-        (_human(facts, question), _account(facts, question), delegated, _scope(question), _active(facts)),
-        delegation,
-    )
+    human, account, scope = _human(facts, question), _account(facts, question), _scope(facts, question)
+    return Decision((human, account, delegated, scope, _active(facts)), delegation)
 
 
 def decide_for_the_blind(facts: Facts, question: Question, now: datetime) -> Decision:
@@ -145,7 +146,12 @@ def _delegation_tests(
     }
 
 
-def _scope(question: Question) -> Conjunct:
+def _scope(facts: Facts, question: Question) -> Conjunct:
+    here = facts.place and facts.place.project_id
+    if question.project_id not in {None, here}:
+        return _no(ConjunctName.SCOPE, "the token is for the project of its run, and not for this")
+    if question.is_of_run and question.permission in ADMINISTERING:
+        return _no(ConjunctName.SCOPE, f"no token of a run has {question.permission}")
     if question.permission is None or question.scopes is None:
         return _yes(ConjunctName.SCOPE, "no token's scopes are asked about")
     if covers(question.scopes, (question.permission,)):

@@ -42,7 +42,7 @@ def projects(
 def groups(
     session: Session, known: Facts | None, question: Question, now: datetime, *, after: int, limit: int
 ) -> Page[Group]:
-    """As above; a delegation for one project covers no group."""
+    """As above; what is limited to projects covers no group."""
     if _reach(known, question) is not None:
         return Page([], None)
     query = select(Group).where(Group.id > after)
@@ -54,7 +54,11 @@ def groups(
 
 
 def _reach(known: Facts | None, question: Question) -> set[int] | None:
-    """Projects to which the delegations that a pair may live from are limited; ``None``: they are not."""
+    """Projects to which the token is limited, or the delegations that a pair may live from; ``None``: neither
+    is.
+    """
+    if question.project_id is not None:
+        return {question.project_id}
     if known is None or known.user_id is None or known.service_account_id is None:
         return None
     found = [each.project_id for each in known.delegations if question.delegation_id in {None, each.id}]

@@ -6,6 +6,8 @@ REGISTERED = ("iss", "sub", "aud", "iat", "nbf", "exp", "jti")
 ACCESS_TOKEN_TYPE = "at+jwt"  # noqa: S105 - a media type (RFC 9068 §2.1)
 ID_TOKEN_TYPE = "JWT"  # noqa: S105 - a media type (RFC 7519 §5.1)
 
+AWS_TAGS = "https://aws.amazon.com/tags"
+
 FLOW_ID_TOKEN = (
     "namespace_id",
     "namespace_path",
@@ -21,7 +23,13 @@ FLOW_ID_TOKEN = (
     "flow",
     "run_id",
     "run_source",
+    "ref",
+    "ref_type",
+    "ref_path",
+    "ref_protected",
+    "sha",
     "config_sha",
+    AWS_TAGS,
 )
 """Claims that a flow's ID token may carry besides the registered ones."""
 

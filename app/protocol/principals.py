@@ -40,6 +40,10 @@ def client_id(service_account_id: int) -> str:
     return f"sa_{service_account_id}"
 
 
+OWN_CLIENT = "countersign"
+"""The client of a token that a human gets from a run of their own: this issuer itself (RFC 9068 §2.2)."""
+
+
 def parse_client_id(text: str) -> int | None:
     match = _CLIENT_ID.fullmatch(text)
     return int(match[1]) if match else None

@@ -5,13 +5,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any
+from typing import Any, Self
 
 from app.clock import timestamp
+from app.identity.composite import Composite, Person
 from app.ledger.actions import AuditAction, Outcome
 from app.ledger.record import Actor, AuditEvent
+from app.protocol import principals
 from app.protocol.claims import ACCESS_TOKEN_TYPE, ID_TOKEN_TYPE
-from app.protocol.principals import client_id, service_account_principal, user_principal
+from app.protocol.principals import OWN_CLIENT, client_id, service_account_principal, user_principal
 from app.protocol.scopes import composite_scope
 from app.secret import Secret
 from app.signing.algorithms import ALWAYS, Algorithm
@@ -45,7 +47,7 @@ class Signed:
 class Parties:
     """Who a token names, and by what right; the same in its row, its ledger row and its conditions."""
 
-    service_account: int
+    service_account: int | None = None
     user: int | None = None
     delegation: int | None = None
     delegation_expires_at: datetime | None = None
@@ -53,6 +55,18 @@ class Parties:
     used_client_secret: int | None = None
     project: str | None = None
     run: int | None = None
+
+    @classmethod
+    def of(cls, identity: Person, project: str | None, run: int | None) -> Self:
+        """A pair, or a human alone."""
+        agent: dict[str, Any] = {}
+        if isinstance(identity, Composite):
+            agent = {
+                "service_account": identity.service_account_id,
+                "delegation": identity.delegation_id,
+                "delegation_expires_at": identity.delegation_expires_at,
+            }
+        return cls(user=identity.user_id, project=project, run=run, **agent)
 
     def alive(self, kid: str) -> Conditions:
         """What a token of theirs, signed by this key, hangs on."""
@@ -96,37 +110,12 @@ class Assembler:
 
     def access_token(self, grant: AccessGrant, life: timedelta) -> Signed:
         """RFC 9068, in the rendering that the audience asks for; the other claims are the same in both."""
-        pair = grant.composite
-        scope = composite_scope(grant.scopes, pair.user_id) if pair else " ".join(grant.scopes)
-        claims: dict[str, Any] = {
-            "client_id": client_id(grant.account.id),
-            "scope": scope,
-            "service_account_id": str(grant.account.id),
-            "service_account": grant.account.name,
-        }
-        if pair is not None:
-            claims |= {
-                "user_id": str(pair.user_id),
-                "user_login": pair.user_login,
-                "delegation_id": str(pair.delegation_id),
-            }
-        if grant.run_id is not None:
-            claims["run_id"] = str(grant.run_id)
-        parties = Parties(
-            service_account=grant.account.id,
-            user=pair.user_id if pair else None,
-            delegation=pair.delegation_id if pair else None,
-            delegation_expires_at=pair.delegation_expires_at if pair else None,
-            client_secret=grant.client_secret_id,
-            used_client_secret=grant.client_secret_id if grant.note_secret_use else None,
-            project=grant.project,
-            run=grant.run_id,
-        )
+        names, parties = _names(grant), _parties(grant)
         expires_at = self._expiry(life, parties)
         subject, act = _rendered(grant)
-        claims = self._registered(subject, grant.audience, expires_at) | act | claims
+        claims = self._registered(subject, grant.audience, expires_at) | act | names
         signer = self.keys.signer(grant.algorithm, self.now)
-        return self._sign(signer, _Kind.ACCESS, claims, parties, expires_at, {"scope": scope})
+        return self._sign(signer, _Kind.ACCESS, claims, parties, expires_at, {"scope": names["scope"]})
 
     def id_token(self, grant: IdTokenGrant) -> Signed:
         """For a verifier: one ``aud`` string when one was declared, and never an ``azp``."""
@@ -180,8 +169,7 @@ class Assembler:
         event = self.by.did(
             action,
             self.now,
-            service_account=service_account_principal(parties.service_account),
-            user=parties.user and user_principal(parties.user),
+            **principals.parties(parties.user, parties.service_account),
             project=parties.project,
             run=parties.run,
             jti=claims["jti"],
@@ -215,11 +203,44 @@ def _sign_here(signer: Signer, token_type: str, claims: Mapping[str, Any], _even
     return signer.sign(token_type, claims)
 
 
+def _names(grant: AccessGrant) -> dict[str, Any]:
+    """The claims beside the registered ones, the same in both renderings; ``user:`` for a pair alone."""
+    account, person, pair = grant.account, grant.person, grant.composite
+    scope = composite_scope(grant.scopes, pair.user_id) if pair else " ".join(grant.scopes)
+    names = {"client_id": client_id(account.id) if account else OWN_CLIENT, "scope": scope}
+    if account is not None:
+        names |= {"service_account_id": str(account.id), "service_account": account.name}
+    if person is not None:
+        names |= {"user_id": str(person.user_id), "user_login": person.user_login}
+    if pair is not None:
+        names["delegation_id"] = str(pair.delegation_id)
+    if grant.run_id is not None:
+        names["run_id"] = str(grant.run_id)
+    return names
+
+
+def _parties(grant: AccessGrant) -> Parties:
+    whose = (
+        Parties.of(grant.person, grant.project, grant.run_id)
+        if grant.person is not None
+        else Parties(project=grant.project, run=grant.run_id)
+    )
+    return replace(
+        whose,
+        service_account=grant.account_id,
+        client_secret=grant.client_secret_id,
+        used_client_secret=grant.client_secret_id if grant.note_secret_use else None,
+    )
+
+
 def _rendered(grant: AccessGrant) -> tuple[str, dict[str, Any]]:
     """``sub``, and ``act`` where there is one: the account with the human in ``scope`` alone, or, delegated,
     the human with the account as the actor (RFC 8693 §4.1). Who acts for nobody is always ``sub``.
     """
-    account = service_account_principal(grant.account.id)
-    if grant.composite is None or grant.rendering is Rendering.COMPOSITE:
-        return account, {}
-    return user_principal(grant.composite.user_id), {"act": {"sub": account}}
+    account = service_account_principal(grant.account_id) if grant.account_id else None
+    human = user_principal(grant.user_id) if grant.user_id else None
+    if account and human and grant.rendering is Rendering.DELEGATED:
+        return human, {"act": {"sub": account}}
+    subject = account or human
+    assert subject is not None  # noqa: S101 - a grant is somebody's
+    return subject, {}

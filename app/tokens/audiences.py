@@ -16,7 +16,7 @@ from app.identity.models import Project, ServiceAccount
 from app.ledger.actions import AuditAction
 from app.ledger.record import Actor, record
 from app.protocol.claims import check_audience
-from app.protocol.principals import parse_client_id, service_account_principal
+from app.protocol.principals import OWN_CLIENT, parse_client_id, service_account_principal
 from app.signing import transitions
 from app.signing.algorithms import ALWAYS, Algorithm
 from app.tokens.models import Audience, AudienceIntrospector, AudienceProject
@@ -190,7 +190,7 @@ def _reserved(issuer: str, audience: str) -> str | None:
     text = canonical(audience)
     if text in {canonical(issuer), canonical(api_of(issuer))}:
         return "is reserved: it is this issuer"
-    if parse_client_id(text.lower()) is not None:
+    if text.lower() == OWN_CLIENT or parse_client_id(text.lower()) is not None:
         return "is reserved: it is a client id"
     return None
 

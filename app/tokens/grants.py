@@ -1,4 +1,4 @@
-"""Read and decide: may this service account have an access token, for whom, for what.
+"""Read and decide: may this service account have an access token, for whom, for what; or a run.
 
 The outcome is a value, ``AccessGrant``; a refusal says one thing to the client and another to the ledger.
 """
@@ -10,12 +10,12 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from app.errors import Refusal
-from app.identity.composite import Composite, pair
+from app.identity.composite import Composite, Person, pair
 from app.identity.facts import load
 from app.identity.permissions import SCOPES
 from app.identity.policy import Conjunct, Question
 from app.protocol.oauth_errors import OAuthError
-from app.protocol.scopes import RequestedScope, ScopeError, composite_scope, named_human, parse_scope
+from app.protocol.scopes import RequestedScope, ScopeError, named_human, parse_scope
 from app.signing.algorithms import ALWAYS, Algorithm
 from app.tokens.audiences import ApiAudience, Rendering, api_of, find_api
 
@@ -49,10 +49,13 @@ class Account:
 
 @dataclass(frozen=True)
 class AccessGrant:
-    """What an access token will say, and what must still hold when it is committed."""
+    """What an access token will say, and what must still hold when it is committed.
 
-    account: Account
-    composite: Composite | None
+    ``account`` acts for ``person``, a pair; or it acts for nobody; or the person is alone, without account.
+    """
+
+    account: Account | None
+    person: Person | None
     scopes: tuple[str, ...]
     audience: str
     rendering: Rendering
@@ -61,6 +64,18 @@ class AccessGrant:
     note_secret_use: bool = False
     project: str | None = None
     run_id: int | None = None
+
+    @property
+    def account_id(self) -> int | None:
+        return self.account.id if self.account else None
+
+    @property
+    def user_id(self) -> int | None:
+        return self.person.user_id if self.person else None
+
+    @property
+    def composite(self) -> Composite | None:
+        return self.person if isinstance(self.person, Composite) else None
 
 
 def decide(
@@ -88,7 +103,7 @@ def decide(
 
 def for_run(
     connection: Connection,
-    composite: Composite,
+    person: Person,
     scopes: tuple[str, ...],
     resource: str | None,
     *,
@@ -96,14 +111,16 @@ def for_run(
     project: str,
     run_id: int,
 ) -> AccessGrant:
-    """The grant of a run's own access token; its pair, decided for the whole run, covers the scopes."""
-    account = Account(composite.service_account_id, composite.service_account, is_composite=True)
-    requested = _parse(account, composite_scope(scopes, composite.user_id))
+    """The grant of a run's own access token; who runs it, decided for the whole run, may have the scopes."""
+    account = None
+    if isinstance(person, Composite):
+        account = Account(person.service_account_id, person.service_account, is_composite=True)
+    requested = RequestedScope(scopes, person.user_id)
     audience = _audience(connection, account, requested, issuer, [resource] if resource else [])
     return AccessGrant(
         account,
-        composite,
-        requested.names,
+        person,
+        scopes,
         audience.uri,
         audience.rendering,
         audience.algorithm,
@@ -132,7 +149,11 @@ def _parse(account: Account, scope: str) -> RequestedScope:
 
 
 def _audience(
-    connection: Connection, account: Account, requested: RequestedScope, issuer: str, resources: Sequence[str]
+    connection: Connection,
+    account: Account | None,
+    requested: RequestedScope,
+    issuer: str,
+    resources: Sequence[str],
 ) -> ApiAudience:
     if not resources:
         return ApiAudience(api_of(issuer), Rendering.COMPOSITE)
@@ -144,6 +165,10 @@ def _audience(
 
 
 def _refused(
-    account: Account, requested: RequestedScope, cause: str, error: OAuthError = OAuthError.INVALID_SCOPE
+    account: Account | None,
+    requested: RequestedScope,
+    cause: str,
+    error: OAuthError = OAuthError.INVALID_SCOPE,
 ) -> GrantRefused:
-    return GrantRefused(error, cause, service_account_id=account.id, user_id=requested.user_id)
+    account_id = account.id if account else None
+    return GrantRefused(error, cause, service_account_id=account_id, user_id=requested.user_id)

@@ -79,12 +79,13 @@ def look_up(
 
 
 def _is_unlike_its_row(row: Any, claims: Mapping[str, Any], _now: datetime) -> bool:
-    """It names the audience, the scope and the human of its row, an access token in its scope too, and no
-    second one; even under our own signature.
+    """It names the audience, the scope and the human of its row, a pair's access token in its scope too, and
+    no second one; even under our own signature.
     """
     scope = claims.get("scope")
     humans = [parse_principal(word) for word in (scope or "").split(" ") if word.startswith("user:")]
-    named = [(PrincipalKind.USER, row.user_id)] if row.user_id is not None and row.kind == "access" else []
+    is_pair = row.user_id is not None and row.service_account_id is not None
+    named = [(PrincipalKind.USER, row.user_id)] if is_pair and row.kind == "access" else []
     said = (claims["aud"], scope, claims.get("user_id"), humans)
     return said != (row.audience, row.scope, None if row.user_id is None else str(row.user_id), named)
 

@@ -26,6 +26,7 @@ from app.tokens.grants import AccessGrant, GrantRefused
 
 Decide = Callable[[Connection, datetime], AccessGrant]
 Assemble = Callable[[Assembler], list[Signed]]
+Still = Callable[[list[Signed]], None]
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,20 @@ class Mint:
             return [assembler.access_token(grant, life), *map(assembler.id_token, named)]
 
         with self.database.connection() as connection, Session(connection) as session:
-            access, *ids = self._issue(connection, by, self.clock(), assemble, lambda: still(session))
+            access, *ids = self._issue(connection, by, self.clock(), assemble, lambda _: still(session))
         return RunTokens(access, {each.name: signed for each, signed in zip(named, ids, strict=True)})
+
+    def id_token(self, grant: IdTokenGrant, by: Actor, still: Callable[[Session, Signed], None]) -> Signed:
+        """One more ID token of a run. ``still`` as above; what it writes is committed with the token."""
+        with self.database.connection() as connection, Session(connection) as session:
+            [signed] = self._issue(
+                connection,
+                by,
+                self.clock(),
+                lambda assembler: [assembler.id_token(grant)],
+                lambda signed: still(session, *signed),
+            )
+        return signed
 
     def _issue_access(self, connection: Connection, grant: AccessGrant, by: Actor, now: datetime) -> Signed:
         life = self.access_token_life
@@ -87,8 +100,8 @@ class Mint:
             raise GrantRefused(
                 OAuthError.INVALID_SCOPE,
                 str(overtaken),
-                service_account_id=grant.account.id,
-                user_id=grant.composite.user_id if grant.composite else None,
+                service_account_id=grant.account_id,
+                user_id=grant.user_id,
             ) from None
         return signed
 
@@ -98,7 +111,7 @@ class Mint:
         by: Actor,
         now: datetime,
         assemble: Assemble,
-        still: Callable[[], None] = lambda: None,
+        still: Still = lambda _: None,
     ) -> list[Signed]:
         """Signed, then committed; once more if this process had yet to follow a change of keys, after which a
         remote keystore may have destroyed the key that was asked to sign.
@@ -118,12 +131,12 @@ class Mint:
         by: Actor,
         now: datetime,
         assemble: Assemble,
-        still: Callable[[], None],
+        still: Still,
     ) -> list[Signed]:
         signed = assemble(self._assembler(connection, by, now))
         together = signed[0].commit if len(signed) == 1 else merged([each.commit for each in signed])
         with self.database.writing_on(connection):
-            commit(connection, together, still)
+            commit(connection, together, lambda: still(signed))
         return signed
 
     def _assembler(self, connection: Connection, by: Actor, now: datetime) -> Assembler:

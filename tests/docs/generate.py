@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+import orjson
 
 from app.cli import main
 from app.endpoints.api.blueprint import PREFIX as API
 from app.endpoints.api.operations import Operation
 from app.endpoints.api.resources import RESOURCES
+from app.flows import schema
+from app.flows.configuration import Configuration
 from app.settings import PREFIX, declared
 from tests.support.tools import ROOT
 
@@ -62,7 +65,8 @@ A bearer token (RFC 6750), either of
   [intersection](../guides/authorization.md) decides. A pair never grants a delegation, makes a credential or
   administers people.
 
-Client secrets are refused here. What somebody may not know of is answered with 404, in the same words as
+A **run token** is good for one operation, `remint_id_token`, and for nothing else. Client secrets are refused
+here. What somebody may not know of is answered with 404, in the same words as
 what is not there; every denial has its row in [the ledger](audit.md), under both names.
 
 ## Problems
@@ -78,10 +82,12 @@ queries are read strictly: a key that is not described, or `"1"` for `1`, is ref
 | 403 | not for this caller |
 | 404 | nothing there that this caller may see |
 | 409 | it clashes with what is there |
+| 410 | a log that was removed |
 | 412 | `If-Match` or `If-None-Match` does not hold |
 | 413 | the body is too large |
 | 415 | `Content-Type` is not the one that is described |
 | 422 | a key is wrong, missing or unknown |
+| 429 | too much of it waits already; `Retry-After` tells when to ask again |
 | 503 | the database, or a key, cannot be had; `Retry-After` tells when to ask again |
 
 ## Lists
@@ -95,12 +101,14 @@ left out.
 `PUT` creates or replaces what the client names itself, and may be sent again: 201 with `Location`, then 200,
 and no row in the ledger where nothing differs. A member that is left out has its default. Every
 representation has an `ETag`. `If-Match` with it refuses a change of what somebody else has changed since;
-`If-None-Match: *` creates and never replaces. A `POST` is not idempotent.
+`If-None-Match: *` creates and never replaces. A `POST` is not idempotent,
+but for a start with an `Idempotency-Key`: [starting flows](../guides/runs.md).
 
 ## Operations
 
 `{{+path}}` stands for a path with slashes in it, as they are or as `%2F`. *Anybody*: whoever is known, as far
-as their permissions reach; *person*: a human in person with scope `api`; *administrator*: likewise.
+as their permissions reach; *person*: a human in person with scope `api`; *administrator*: likewise; *run*: a
+run, by its own token.
 
 | operation | | what it does | for |
 |---|---|---|---|
@@ -148,7 +156,12 @@ def _section(path: tuple[str, ...], command: click.Command) -> str:
     return f"## {' '.join(path)}\n\n```text\n{command.get_help(context)}\n```\n"
 
 
+def agent_config_schema() -> str:
+    return orjson.dumps(schema.of(Configuration), option=orjson.OPT_INDENT_2).decode() + "\n"
+
+
 GENERATED = {
+    "docs/reference/agent-config.schema.json": agent_config_schema,
     "docs/reference/settings.md": settings,
     "docs/reference/cli.md": cli,
     "docs/reference/api.md": api,

@@ -12,10 +12,11 @@ from tests.docs.pages import Block, blocks
 from tests.support import node_modules, openbao_build
 from tests.support.process import free_port
 from tests.support.require import require
-from tests.support.tools import CURL, NODE, ROOT, MissingError
+from tests.support.tools import CURL, GIT, NODE, ROOT, MissingError
 
 NEEDS = {
     "curl": lambda: CURL.find("curl").parent,
+    "git": lambda: GIT.find("git").parent,
     "node": lambda: (node_modules.find(), NODE.find("node").parent)[1],
     "openbao": lambda: _bao().parent,
 }

@@ -8,14 +8,9 @@ from joserfc import jws
 
 from app.flows import wording
 from app.flows.configuration import Configuration
-from app.flows.declarations import (
-    AccessTokenDeclaration,
-    FlowDeclaration,
-    IdTokenDeclaration,
-    InputDeclaration,
-    SecretDeclaration,
-    VaultSecret,
-)
+from app.flows.declarations import AccessTokenDeclaration, FlowDeclaration, IdTokenDeclaration
+from app.flows.declared_inputs import StringInput
+from app.flows.declared_secrets import AwsSecret, SecretDeclaration, VaultSecret
 from app.flows.names import EVERYWHERE, check_name
 from app.identity.permissions import PERMISSIONS, Role
 from app.ledger.actions import AuditAction
@@ -57,8 +52,9 @@ def test_roles_and_permissions_are_the_table_of_the_code():
                 IdTokenDeclaration,
                 SecretDeclaration,
                 VaultSecret,
+                AwsSecret,
                 FlowDeclaration,
-                InputDeclaration,
+                StringInput,
                 AccessTokenDeclaration,
             ]
         )
@@ -74,9 +70,9 @@ def test_every_key_of_agent_config_is_there(number, table):
 
 
 def test_every_reason_to_refuse_a_name_is_there_with_names_it_refuses():
-    told = rows(REFERENCE / "agent-config.md", 7)
-    assert [row[1] for row in told[:-1]] == [reserved.why for reserved in EVERYWHERE]
-    for shown, why in told[:-1]:
+    told = rows(REFERENCE / "agent-config.md", 8)
+    assert [row[1] for row in told[:-2]] == [reserved.why for reserved in EVERYWHERE]
+    for shown, why in told[:-2]:
         for name in re.findall(r"`([A-Z0-9_]+)`", shown.partition(", but for")[0]):
             assert why in (check_name(name) or ""), name
 
@@ -93,7 +89,7 @@ def run(shared_installation):
     here, folder = shared_installation, shared_installation.folder
     (folder / "agent-config.yml").write_text(
         "variables: {COLOUR: blue}\n"
-        "id_tokens: {DEPLOY_ID_TOKEN: {aud: https://deploy.acme.example}}\n"
+        "id_tokens: {DEPLOY_ID_TOKEN: {aud: https://deploy.acme.example, aws_tags: true}}\n"
         "flows:\n"
         "  show: {inputs: {OUT: {type: string}}, script: ['env -0 > \"$OUT\"']}\n"
     )
@@ -128,9 +124,12 @@ def claims_of(token):
 def test_the_claims_of_an_id_token_are_the_documented_ones(run):
     typ, claims = claims_of(run["DEPLOY_ID_TOKEN"])
     assert typ == ID_TOKEN_TYPE
-    assert set(names("claims.md", 1)) == set(claims) == {*REGISTERED, *FLOW_ID_TOKEN}
+    of_git = {"ref", "ref_type", "ref_path", "ref_protected", "sha"}
+    assert set(names("claims.md", 1)) == set(claims) | of_git == {*REGISTERED, *FLOW_ID_TOKEN}
     kinds = {"integer": int, "object": dict}
     for name, meaning in rows(REFERENCE / "claims.md", 1):
+        if name.strip("`") in of_git:
+            continue
         kind = kinds.get(meaning.partition(":")[0], str)
         assert type(claims[name.strip("`")]) is kind, name
 

@@ -1,7 +1,7 @@
 """Bad input, and what it gets: line, key and remedy; exit 1; a ledger row; nothing minted, nothing run."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
 from textwrap import dedent
@@ -13,7 +13,6 @@ from app.flows import runs
 from app.flows.outbound import Outbound
 from app.flows.start import StartRequest, start
 from app.flows.transport import Limits
-from app.flows.vault import Vault
 from app.ledger.record import Actor
 from app.settings import Settings
 from app.wiring import Components
@@ -50,7 +49,7 @@ CONFIGURATIONS = {
         "variables.STAGE: stands here twice, first in line 3: keep one",
     ),
     "mistyped value": Bad(
-        f"flows:\n  deploy:\n    script: {CANARY}\n",
+        f"flows:\n  deploy:\n    script: {{a: {CANARY}}}\n",
         3,
         "flows.deploy.script: must be a list, one `- …` per line",
     ),
@@ -325,13 +324,13 @@ def assert_no_secret(flow, failed, says):
 def run_within(flow, limits, clock=system_clock):
     """Starts it in this process, where a Vault may be given other limits than the product's 5 and 10 s."""
     components = Components(Settings.from_env(flow.installation.environment), clock)
-    executions = replace(components.executions, vault=Vault(Outbound([], allow_loopback=True, limits=limits)))
+    components.outbound = Outbound([], allow_loopback=True, limits=limits)
     operator = Actor(name="operator:test")
     request = StartRequest(
         project=PROJECT, flow=FLOW, user="alice", service_account="duo", inputs={}, source="cli"
     )
     run = start(components.database, clock, request, operator)
-    executions.execute(run, lambda _: None, operator)
+    components.executions.execute(run, lambda _: None, operator)
     components.database.dispose()
     return run
 

@@ -16,7 +16,10 @@ PROMISED = {
     *("COUNTERSIGN_USER", "COUNTERSIGN_SERVICE_ACCOUNT", "COUNTERSIGN_ACCESS_TOKEN", "COUNTERSIGN_RUN_TOKEN"),
     *("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"),
 }
-OWN_TO_A_RUN = {"HOME", "TMPDIR", "COUNTERSIGN_RUN_ID", "COUNTERSIGN_ACCESS_TOKEN", "COUNTERSIGN_RUN_TOKEN"}
+OWN_TO_A_RUN = {
+    *("PATH", "HOME", "TMPDIR"),
+    *("COUNTERSIGN_RUN_ID", "COUNTERSIGN_ACCESS_TOKEN", "COUNTERSIGN_RUN_TOKEN"),
+}
 ID_TOKENS = {"VAULT_ID_TOKEN": {"aud": "https://vault.acme.example"}}
 
 
@@ -71,7 +74,21 @@ def test_id_tokens_add_their_variables_and_change_nothing_else(shared_flow):
     shared_flow.configure_flow(id_tokens=ID_TOKENS)
     given = shared_flow.handed_out()
     assert given.pop("VAULT_ID_TOKEN").count(".") == 2
+    assert set(given) == PROMISED | {"OUT"}
     assert without_own(given) == without_own(without)
+
+
+def test_a_human_alone_gets_the_same_but_for_the_agent(sample_flow):
+    """With ID tokens and without: they write their own commits, and nothing names an account."""
+    sample_flow.cli("project", "workload", "set", PROJECT, "user")
+    for id_tokens in ({}, ID_TOKENS):
+        sample_flow.configure_flow(id_tokens=id_tokens)
+        sample_flow.cli("flow", "start", FLOW, "--project", PROJECT, "--user", "alice")
+        given = sample_flow.given()
+        assert set(given) == PROMISED - {"COUNTERSIGN_SERVICE_ACCOUNT"} | {"OUT", *id_tokens}
+        names = ("COUNTERSIGN_USER", "GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME")
+        assert {given[name] for name in names} == {"alice"}
+        assert given["GIT_AUTHOR_EMAIL"] == given["GIT_COMMITTER_EMAIL"] == "alice@acme.example"
 
 
 def test_variables_and_inputs_reach_the_steps_under_their_names(shared_flow):

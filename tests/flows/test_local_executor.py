@@ -96,7 +96,7 @@ def run(
         chunks.append(chunk)
         on_output(chunk)
 
-    with executor.workspace(7) as workspace:
+    with executor.workspace(7, uuid4().hex) as workspace:
         outcome = executor.execute(
             workspace=workspace,
             script=script,
@@ -146,7 +146,7 @@ class TestTheShell:
 
     def test_may_hold_bytes_that_are_no_text(self, plain):
         seen: list[bytes] = []
-        with plain.workspace(7) as workspace:
+        with plain.workspace(7, uuid4().hex) as workspace:
             execute(plain, workspace, 'printf %s "$RAW"', seen.append, RAW="\udcff\udcfex")
         assert seen == [b"\xff\xfex"]
 
@@ -290,8 +290,11 @@ class TestNothingOutlivesTheRun:
             owner.kill()
         assert eventually(lambda: not alive(marker))
         leftover = executor_of(open_dir, user=mode.user)
-        assert eventually(lambda: leftover.remove_leftovers() == 1)
-        assert entries(open_dir / "runs") == []
+        assert eventually(lambda: len(leftover.empty_leftovers()) == 1)
+        [found] = leftover.empty_leftovers()  # until its run is known to have ended
+        assert found.run_id == 7
+        leftover.forget_leftover(found)
+        assert (leftover.empty_leftovers(), entries(open_dir / "runs")) == ([], [])
 
     def test_a_step_has_the_grace_to_clean_up(self, executor):
         script = "trap 'sleep 0.1; echo cleaned' TERM; sleep 600 & echo started; wait"
@@ -308,11 +311,12 @@ OWNER = """
 import sys
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 from app.flows.executors.local import LocalExecutor
 
 directory, user, isolate, marker = sys.argv[1:]
 executor = LocalExecutor(runs_dir=Path(directory) / "runs", user=user or None, isolate=bool(int(isolate)))
-with executor.workspace(7) as workspace:
+with executor.workspace(7, uuid4().hex) as workspace:
     executor.execute(
         workspace=workspace,
         script=[
@@ -338,7 +342,7 @@ from app.flows.executors.local import LocalExecutor
 
 def run(user):
     executor = LocalExecutor(runs_dir=Path(sys.argv[1]) / "runs", user=user)
-    with executor.workspace(7) as workspace:
+    with executor.workspace(7, uuid4().hex) as workspace:
         outcome = executor.execute(
             workspace=workspace,
             script=["true"],
@@ -390,7 +394,7 @@ class TestAFailedStart:
 class TestTheWorkspace:
     def test_belongs_to_the_steps_account_alone(self, executor, mode):
         owner = pwd.getpwnam(mode.user).pw_uid if mode.user else os.geteuid()
-        with executor.workspace(7) as workspace:
+        with executor.workspace(7, uuid4().hex) as workspace:
             for directory in vars(workspace).values():
                 status = directory.stat()
                 assert (status.st_mode & 0o7777, status.st_uid) == (0o700, owner)
@@ -400,7 +404,7 @@ class TestTheWorkspace:
 
     def test_holds_secrets_that_the_steps_can_read(self, executor):
         output: list[bytes] = []
-        with executor.workspace(7) as workspace:
+        with executor.workspace(7, uuid4().hex) as workspace:
             path = executor.write_file(workspace, "PASSWORD", Secret("hunter22"))
             execute(executor, workspace, "cat $PASSWORD", output.append, PASSWORD=str(path))
         assert output == [b"hunter22"]
@@ -408,7 +412,7 @@ class TestTheWorkspace:
     def test_a_secrets_file_is_private_whatever_the_umask(self, plain):
         before = os.umask(0)
         try:
-            with plain.workspace(7) as workspace:
+            with plain.workspace(7, uuid4().hex) as workspace:
                 path = plain.write_file(workspace, "PASSWORD", Secret("hunter22"))
                 assert path.stat().st_mode & 0o077 == 0
         finally:
@@ -416,12 +420,12 @@ class TestTheWorkspace:
 
     @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/etc/passwd", "a\0b"])
     def test_a_secrets_name_is_a_plain_one(self, plain, name):
-        with plain.workspace(7) as workspace, pytest.raises(InvalidInput):
+        with plain.workspace(7, uuid4().hex) as workspace, pytest.raises(InvalidInput):
             plain.write_file(workspace, name, Secret("hunter22"))
 
     def test_a_secret_never_goes_through_a_link_or_over_a_file(self, plain, tmp_path):
         target = tmp_path / "target"
-        with plain.workspace(7) as workspace:
+        with plain.workspace(7, uuid4().hex) as workspace:
             (workspace.files / "LINK").symlink_to(target)
             for name in ("LINK", "LINK"):
                 with pytest.raises(FileExistsError):
@@ -445,7 +449,7 @@ class TestTheWorkspace:
         assert entries(open_dir / "runs") == []
 
     def test_is_removed_however_deep_it_is(self, plain, open_dir):
-        with plain.workspace(7) as workspace:
+        with plain.workspace(7, uuid4().hex) as workspace:
             current = os.open(workspace.directory, os.O_RDONLY)
             for _ in range(1100):
                 os.mkdir("deep", dir_fd=current)
@@ -462,12 +466,24 @@ class TestTheWorkspace:
         assert entries(kept) == ["file"]
 
     def test_one_in_use_is_no_leftover(self, plain, open_dir):
-        with plain.workspace(7):
-            assert plain.remove_leftovers() == 0
+        with plain.workspace(7, uuid4().hex):
+            assert plain.empty_leftovers() == []
             assert len(entries(open_dir / "runs")) == 1
 
+    def test_what_else_lies_there_is_left_alone_and_stops_nobody(self, plain, open_dir):
+        runs_dir = open_dir / "runs"
+        stale = f"run-8-{'a' * 32}"
+        for name in ("run-x", "run-7-0", stale):
+            (runs_dir / name).mkdir(parents=True)
+        for name in ("run-y", f"run-9-{'b' * 32}"):
+            (runs_dir / name).touch()
+        (runs_dir / stale / "secret").touch()
+        assert plain.empty_leftovers() == [(8, "a" * 32)]
+        assert entries(runs_dir / stale) == []
+        assert len(entries(runs_dir)) == 5
+
     def test_before_the_first_run_there_are_no_leftovers(self, plain):
-        assert plain.remove_leftovers() == 0
+        assert plain.empty_leftovers() == []
 
 
 def execute(

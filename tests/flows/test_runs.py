@@ -118,9 +118,7 @@ def test_killing_who_executes_a_run_kills_its_steps_and_housekeeping_ends_it(sam
         until(lambda: not steps_of(sample_flow))
     assert newest(sample_flow)["state"] == "running"
     assert list((sample_flow.installation.folder / "var/runs").iterdir())
-    keep_house(sample_flow, later=ABANDONED_AFTER / 2)
-    assert newest(sample_flow)["state"] == "running"
-    keep_house(sample_flow, later=2 * ABANDONED_AFTER)
+    keep_house(sample_flow, later=timedelta(0))
     run = newest(sample_flow)
     assert (run["state"], run["reason"]) == ("failed", "the process that executed it is gone")
     assert transitions(sample_flow, run["id"])[-1] == ("finish", "failed")
@@ -129,10 +127,9 @@ def test_killing_who_executes_a_run_kills_its_steps_and_housekeeping_ends_it(sam
 
 def keep_house(sample_flow: SampleFlow, *, later: timedelta) -> None:
     """What the worker process does, some time from now."""
-    components = Components(
-        Settings.from_env(sample_flow.installation.environment), lambda: system_clock() + later
-    )
-    worker.keep_house(components.database, components.clock, components.executor)
+    settings = Settings.from_env(sample_flow.installation.environment)
+    components = Components(settings, lambda: system_clock() + later)
+    worker.keep_house(components.database, components.clock, components.executor, settings.log_retention)
     components.database.dispose()
 
 
@@ -201,6 +198,26 @@ def test_a_log_is_stored_up_to_a_limit_and_the_run_goes_on(sample_flow, monkeypa
     assert stored[:100_000] == said[:100_000]
     assert stored[100_000:] == (
         "\n[countersign: the log has reached 50 MB; the run goes on, the rest is not stored]\n"
+    )
+
+
+def test_a_log_is_read_from_an_offset_searched_and_had_raw(sample_flow):
+    sample_flow.configure_flow("printf 'one\\n\\033[31mTwo\\033[0m\\033[2J\\nthree\\n'")
+    run = str(sample_flow.start().data["id"])
+    assert sample_flow.cli("run", "log", run).stdout == "one\n\x1b[31mTwo\x1b[0m\nthree\n"
+    raw = sample_flow.cli("run", "log", run, "--raw").stdout
+    assert raw == "one\n\x1b[31mTwo\x1b[0m\x1b[2J\nthree\n"
+    assert sample_flow.cli("run", "log", run, "--raw", "--offset", "4").stdout == raw[4:]
+    assert sample_flow.cli("run", "log", run, "--search", "THREE").stdout.split() == [
+        f"{raw.index('three')}:",
+        "three",
+    ]
+    found = sample_flow.cli("run", "log", run, "--search", "two", json=True).data
+    assert found == {"id": int(run), "found": [{"offset": 4, "line": raw.splitlines()[1]}]}
+    assert (
+        sample_flow.cli("run", "log", "99", "--search", "x", exit_code=1)
+        .stderr.strip()
+        .endswith("there is no run 99")
     )
 
 

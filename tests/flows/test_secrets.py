@@ -2,9 +2,10 @@
 
 import re
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from subprocess import Popen
 
 import hvac
 import pytest
@@ -207,6 +208,58 @@ def test_the_vault_tokens_die_however_the_run_ends(issuer, accessors_left, scrip
     configure(issuer, script, timeout="1s")
     issuer.start(exit_code=1)
     assert not accessors_left()
+
+
+def until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 90
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@contextmanager
+def lingering(
+    issuer: SampleFlow, accessors_left: Callable[[], set[str]]
+) -> Iterator[tuple[int, Popen[bytes]]]:
+    """A run that has its secrets and waits: its number, and the process that executes it."""
+    (issuer.out / "running").unlink(missing_ok=True)
+    configure(issuer, 'touch "$OUT/running"', "sleep 600")
+    with issuer.starting() as process:
+        until((issuer.out / "running").exists)
+        assert len(accessors_left()) == len(ID_TOKENS)
+        yield issuer.cli("run", "list", json=True).data[0]["id"], process
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda issuer, run: issuer.cli("run", "cancel", str(run)),
+        lambda issuer, run: issuer.cli("kill", "--run", str(run), "--reason", "an incident"),
+    ],
+)
+def test_the_vault_tokens_die_with_a_run_that_others_end(issuer, accessors_left, end):
+    with lingering(issuer, accessors_left) as (run, process):
+        end(issuer, run)
+        process.wait(60)
+        assert not accessors_left()
+    assert issuer.count("vault_logins") == 0
+
+
+def test_the_vault_tokens_of_a_killed_process_die_by_the_next_housekeeping(issuer, bao, accessors_left):
+    with lingering(issuer, accessors_left) as (run, process):
+        alive = accessors_left()
+        [(sealed, *_)] = issuer.rows("SELECT group_concat(hex(sealed)) FROM vault_logins")
+        assert issuer.count("vault_logins") == len(alive) == len(ID_TOKENS)
+        assert b"s.".hex() not in sealed.lower()
+        process.kill()
+        process.wait()
+    until(lambda: not accessors_left())
+    until(lambda: not issuer.count("vault_logins"))
+    told = [
+        event for event in issuer.events("--run", str(run)) if event["action"] == "flows:vault_token:revoke"
+    ]
+    assert [(event["actor"], event["outcome"]) for event in told] == [("worker", "success")] * len(alive)
+    assert all((event["user"], event["service_account"]) == ("user:1", "service_account:3") for event in told)
 
 
 def test_what_the_role_refuses_opens_nothing_and_runs_nothing(issuer, accessors_left):

@@ -3,9 +3,11 @@
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
 
 import hvac
 import jwt
+import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -15,6 +17,7 @@ from app.flows.vault import SecretRead, SecretUnavailable, Vault, VaultServer, V
 from app.flows.vault_reference import VaultReference
 from app.secret import Secret
 from tests.support.openbao import OpenBao
+from tests.support.postgresql import USER
 
 pytestmark = pytest.mark.slow
 
@@ -240,3 +243,69 @@ def test_a_token_that_cannot_be_revoked_is_no_quiet_matter(bao):
         bao.login(role="no-default"),
     ):
         pass
+
+
+# Credentials that OpenBao makes for one run
+
+
+DATABASE = "client-test/database"
+MAKE = """CREATE ROLE "{{name}}" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'"""
+
+
+@pytest.fixture
+def database(bao: Bao, postgresql_url: str) -> Iterator[dict[str, str]]:
+    """What psycopg needs beside a role; OpenBao makes roles in it."""
+    parts = urlsplit(postgresql_url)
+    where = {"host": parse_qs(parts.query)["host"][0], "dbname": parts.path.strip("/")}
+    bao.root.sys.enable_secrets_engine("database", path=DATABASE)
+    bao.root.write_data(
+        f"{DATABASE}/config/here",
+        data={
+            "plugin_name": "postgresql-database-plugin",
+            "connection_url": f"postgresql://{USER}@/{where['dbname']}?host={where['host']}",
+            "allowed_roles": "ship",
+        },
+    )
+    role = {"db_name": "here", "creation_statements": MAKE, "default_ttl": "5m"}
+    bao.root.write_data(f"{DATABASE}/roles/ship", data=role)
+    bao.root.sys.create_or_update_policy(
+        "client-test", f'{POLICY}\npath "{DATABASE}/creds/ship" {{ capabilities = ["read"] }}'
+    )
+    yield where
+    bao.root.sys.disable_secrets_engine(DATABASE)
+
+
+def credentials(session: VaultSession) -> dict[str, str]:
+    fields = {"user": "username", "password": "password"}
+    return {
+        name: session.read(VaultReference("generic", DATABASE, "creds/ship", field)).value.reveal()
+        for name, field in fields.items()
+    }
+
+
+def test_a_name_and_its_password_belong_together_and_end_with_the_session(bao, database):
+    with bao.login() as session:
+        made = credentials(session)
+        with psycopg.connect(**database, **made) as connection:
+            assert connection.execute("SELECT current_user").fetchone() == (made["user"],)
+    assert session.revoked
+    deadline = time.monotonic() + 30
+    while role_exists(database, made["user"]):  # OpenBao ends a token's leases in the background
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def role_exists(database: dict[str, str], name: str) -> bool:
+    with psycopg.connect(**database, user=USER) as connection:
+        return bool(connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]).fetchone())
+
+
+def test_each_session_has_its_own(bao, database):
+    with bao.login() as one, bao.login() as other:
+        assert credentials(one)["user"] != credentials(other)["user"]
+        assert credentials(one) == credentials(one)
+
+
+def test_what_the_policy_does_not_grant_is_refused(bao, database):
+    with bao.login() as session, pytest.raises(Exception, match="permission denied"):
+        session.read(VaultReference("generic", DATABASE, "creds/root", "password"))

@@ -20,7 +20,7 @@ def _level(modules: str, may_import_up_to: int, never: str = "") -> Level:
 
 LEVELS = (
     _level("clock durable errors forks masking protocol secret", 0),  # and the standard library, nothing else
-    _level("settings log db db_deadline prepared ledger", 1),
+    _level("settings log db db_deadline prepared sealing ledger", 1),
     _level("identity signing", 1, never="settings"),
     _level("tokens", 2, never="settings"),
     _level("flows trust", 3, never="settings"),
@@ -44,6 +44,8 @@ OWNERS = {
 
 EXCEPTIONS: dict[tuple[str, str], str] = {
     ("app.cli.supervisor", "os.environ"): "its children read their settings from the environment that it has",
+    ("app.cli.id_token", "os.environ"): "inside a run there are no settings, only what the run was given",
+    ("app.flows.executors.steps_program", "os.environ"): "a program of its own, in the steps of a run",
     ("app.cli.sample.verifier", "time.time"): "a program of its own, which shares no code with ours",
 }
 """(module, name) used outside its owner, with the reason."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from tests.support import debian, go_program, node_modules, openbao_build
 from tests.support.progress import say
-from tests.support.tools import CURL, GO, NODE, POSTGRESQL, MissingError
+from tests.support.tools import CURL, GIT, GO, NODE, POSTGRESQL, MissingError
 
 
 def main(arguments: list[str]) -> int:
@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _packages() -> None:
-    debian.install(lambda: CURL.lacking() + NODE.lacking() + POSTGRESQL.lacking())
+    debian.install(lambda: CURL.lacking() + GIT.lacking() + NODE.lacking() + POSTGRESQL.lacking())
 
 
 def _openbao() -> None:

@@ -59,6 +59,7 @@ def _numbers(folder: Path) -> list[int]:
 
 
 CURL = Tool("curl", {"curl": "curl"})
+GIT = Tool("Git", {"git": "git"})
 GO = Tool("Go", {"go": "golang-go"}, ("/usr/local/go/bin", "/usr/lib/go-*/bin"))
 NODE = Tool("Node", {"node": "nodejs", "npm": "npm"})
 POSTGRESQL = Tool(

@@ -15,9 +15,9 @@ from pathlib import Path
 import click
 
 from app.cli.console import Command, Installation, Refused, installation
-from app.cli.flows import run_here
 from app.cli.sample import openbao, seed
 from app.cli.server import address
+from app.cli.starting import run_here
 from app.cli.supervisor import require_free
 from app.flows.models import RunState
 from app.flows.start import StartRequest

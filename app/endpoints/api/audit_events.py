@@ -145,7 +145,7 @@ def _visible(call: Call, query: AuditQuery, wanted: search.Filter) -> search.Fil
         return wanted
     own = caller.parties
     call.require_scope("audit.read")
-    _require_delegation(call, place)
+    _require_reach(call, place)
     if any(getattr(wanted, name) not in {None, who} for name, who in own.items()):
         raise Denied("Others' events are for administrators, and in a project for its owners.")
     return replace(
@@ -155,9 +155,9 @@ def _visible(call: Call, query: AuditQuery, wanted: search.Filter) -> search.Fil
     )
 
 
-def _require_delegation(call: Call, place: facts.Place | None) -> None:
-    """A pair sees what it did where its delegation reaches: one for a project, in that project alone."""
+def _require_reach(call: Call, place: facts.Place | None) -> None:
+    """A pair, or a run, sees what it did where delegation and token reach: for a project, there alone."""
     known = call.known(place if place and place.exists else None)
-    question = policy.Question(None, ("audit.read",), call.caller.delegation_id)
+    question = replace(call.caller.question(None), scopes=("audit.read",))
     if (refusal := policy.decide(known, question, call.now).refusal) is not None:
         raise Denied(refusal.reason)

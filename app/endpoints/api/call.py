@@ -53,6 +53,14 @@ class Created:
     shown_once: Shape = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Download:
+    """Bytes as they are, under a file's name."""
+
+    content: bytes
+    name: str
+
+
 @dataclass
 class Call:
     """``session`` is the operation's transaction: it commits when the handler returns. An operation that
@@ -105,8 +113,7 @@ class Call:
 
     def decide(self, permission: str, place: facts.Place) -> policy.Decision:
         """From this transaction, never from a cache."""
-        question = policy.Question(permission, self.caller.scopes, self.caller.delegation_id)
-        return policy.decide(self.known(place), question, self.now)
+        return policy.decide(self.known(place), self.caller.question(permission), self.now)
 
     def known(self, place: facts.Place | None = None) -> facts.Facts:
         """Of the caller, as this transaction sees it."""

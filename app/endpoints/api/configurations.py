@@ -22,6 +22,8 @@ class ConfigurationAnswer(Output):
     id: int
     project: str
     sha256: str
+    ref: str | None
+    commit: str | None
     created_by: str
     created_at: str
     content: str
@@ -42,6 +44,7 @@ def get_configuration(call: Call, path: ProjectPath) -> Shape:
     answer=ConfigurationAnswer,
     opens="nothing",
     takes="application/yaml",
+    problems=(409,),
 )
 def put_configuration(call: Call, path: ProjectPath, content: bytes) -> Shape | Created:
     """Check a configuration and make it the project's newest version; the newest, sent again, stays.
@@ -50,7 +53,8 @@ def put_configuration(call: Call, path: ProjectPath, content: bytes) -> Shape | 
     """
     with call.components.database.reading() as session:
         before = _checked(call, session, readable_project(call.within(session), path, "configuration.write"))
-    if before is not None and before["content"].encode() == content:
+    is_stored = before is not None and before["commit"] is None
+    if before is not None and is_stored and before["content"].encode() == content:
         return before
 
     def permit(session: Session, project: Project) -> None:

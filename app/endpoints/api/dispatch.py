@@ -11,29 +11,31 @@ from pydantic import ValidationError
 from sqlalchemy.orm import Session
 from werkzeug.routing import Map, Rule
 
-from app.endpoints.api import openapi, reading
+from app.endpoints.api import reading
 from app.endpoints.api.blueprint import PREFIX
 from app.endpoints.api.call import (
     BEARER,
     Call,
     Created,
+    Download,
     Hidden,
     PreconditionFailed,
     Refused,
     etag_of,
     held,
 )
+from app.endpoints.api.documents import DOCUMENTS
 from app.endpoints.api.operations import By, Operation
 from app.endpoints.api.resources import RESOURCES
-from app.endpoints.caller import Caller, authenticate
+from app.endpoints.caller import Caller, Proof, authenticate
 from app.endpoints.problems import Problem
 from app.errors import Conflict, Denied, InvalidInput, NotFound, Overtaken
+from app.flows.sources import SourceUnavailable
 from app.ledger.actions import AuditAction, Outcome
 from app.ledger.record import record
 from app.wiring import Components
 
 _NOT_FOUND = "There is nothing here that you may see."
-_DESCRIPTION = "/openapi.json"
 
 
 class Dispatch:
@@ -45,8 +47,8 @@ class Dispatch:
         """``path`` is what follows ``/api/v1``."""
         operation, values = _routes().bind("").match(path, request.method)
         try:
-            if operation is None:
-                return self._describe()
+            if isinstance(operation, str):
+                return self._publish(operation)
             return self._respond(operation, self._run(operation, values))
         except PreconditionFailed:
             detail = "It is not as If-Match or If-None-Match says: read it again."
@@ -56,6 +58,8 @@ class Dispatch:
             raise reading.unprocessable([(key.replace("-", "_"), fix)]) from None
         except NotFound:
             raise Problem(404, "Not Found", _NOT_FOUND) from None
+        except SourceUnavailable as refusal:
+            raise Problem(502, "Bad Gateway", str(refusal)) from None
         except (Conflict, Overtaken) as refusal:
             raise Problem(409, "Conflict", str(refusal)) from None
 
@@ -63,7 +67,7 @@ class Dispatch:
         """The caller proves to be one before the request is read, and once more in the transaction, where
         nothing can have changed when it commits.
         """
-        caller = authenticate(self._components, schemes=BEARER)
+        caller = authenticate(self._components, schemes=BEARER, is_for_runs=operation.by is By.RUN)
         try:
             _admit(caller, operation)
             arguments = _arguments(operation, values)
@@ -107,6 +111,7 @@ class Dispatch:
             self._components.clock(),
             outcome=Outcome.DENIED,
             project=denial.project if isinstance(denial, Refused) else None,
+            run=caller.run_id,
             detail={"operation": operation.id, "cause": str(denial)},
             **caller.parties,
         )
@@ -116,6 +121,8 @@ class Dispatch:
     def _respond(self, operation: Operation, answered: Any) -> Response:
         if answered is None:
             return Response(status=204)
+        if isinstance(answered, Download):
+            return _unless_known(_download(answered, operation.gives))
         created = isinstance(answered, Created)
         shape = answered.shape if isinstance(answered, Created) else answered
         response = Response(orjson.dumps(shape), 201 if created else 200, content_type="application/json")
@@ -125,13 +132,20 @@ class Dispatch:
             response.headers["Location"] = f"{self._issuer}{PREFIX}{answered.path}"
         return _unless_known(response) if operation.method == "GET" else response
 
-    def _describe(self) -> Response:
-        """Public: it tells what everybody's installation has."""
-        description = _description(self._issuer)
-        response = Response(description, content_type="application/json")
-        response.set_etag(etag_of(description))
+    def _publish(self, path: str) -> Response:
+        document = DOCUMENTS[path](self._issuer)
+        response = Response(document, content_type="application/json")
+        response.set_etag(etag_of(document))
         response.headers["Cache-Control"] = "public, max-age=3600"
+        response.headers["Access-Control-Allow-Origin"] = "*"  # editors run in browsers too
         return _unless_known(response)
+
+
+def _download(of: Download, media_type: str | None) -> Response:
+    response = Response(of.content, mimetype=media_type)
+    response.set_etag(etag_of(of.content))
+    response.headers.set("Content-Disposition", "attachment", filename=of.name)
+    return response
 
 
 def _unless_known(response: Response) -> Response:
@@ -150,17 +164,17 @@ def _operations() -> list[Operation]:
 @cache
 def _routes() -> Map:
     rules = [Rule(each.rule, methods=[each.method], endpoint=each) for each in _operations()]
-    rules.append(Rule(_DESCRIPTION, methods=["GET"], endpoint=None))
+    rules += [Rule(path, methods=["GET"], endpoint=path) for path in DOCUMENTS]
     return Map(rules, redirect_defaults=False, merge_slashes=False)
 
 
-@cache
-def _description(issuer: str) -> bytes:
-    return orjson.dumps(openapi.document(_operations(), issuer))
-
-
 def _admit(caller: Caller, operation: Operation) -> None:
-    admitted = {By.ANYBODY: True, By.PERSON: caller.in_person, By.ADMINISTRATOR: caller.is_admin}
+    admitted = {
+        By.ANYBODY: True,
+        By.PERSON: caller.in_person,
+        By.ADMINISTRATOR: caller.is_admin,
+        By.RUN: caller.proof is Proof.RUN_TOKEN,
+    }
     if not admitted[operation.by]:
         raise Denied(f"This is for {operation.by.value}.")
 

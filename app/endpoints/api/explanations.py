@@ -57,7 +57,7 @@ def explain(call: Call, body: ExplanationBody) -> Shape:
     user, account = _parties(call, body)
     place = facts.place_at(call.session, body.resource)
     known = facts.load(call.session, user_id=user, service_account_id=account, place=place, now=call.now)
-    question = policy.Question(body.action, body.scope)
+    question = policy.Question(body.action, body.scope, project_id=call.caller.project_id)
     decision = policy.decide(known, question, call.now)
     if not decision.allowed and not _may_see(call, place):
         decision = policy.decide_for_the_blind(known, question, call.now)

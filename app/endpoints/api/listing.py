@@ -35,7 +35,7 @@ def seen(call: Call, find: Finder[Row], asked: Paging, shape: Callable[[Row], Sh
     call.require_scope("project.read")
     caller = call.caller
     known = None if caller.is_admin else call.known()
-    question = Question("project.read", caller.scopes, caller.delegation_id)
+    question = caller.question("project.read")
     after = position(asked.cursor, int) if asked.cursor is not None else 0
     found = find(call.session, known, question, call.now, after=after, limit=asked.limit)
     cursor = None if found.after is None else cursor_at(found.after)

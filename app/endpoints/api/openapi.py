@@ -19,7 +19,12 @@ _NOT_MODIFIED: Shape = {
     "description": HTTPStatus.NOT_MODIFIED.phrase,
     "headers": {"ETag": {"schema": {"type": "string"}}},
 }
-_SECURITY = {By.ANYBODY: [_TOKEN, {"access_token": []}], By.PERSON: [_TOKEN], By.ADMINISTRATOR: [_TOKEN]}
+_SECURITY = {
+    By.ANYBODY: [_TOKEN, {"access_token": []}],
+    By.PERSON: [_TOKEN],
+    By.ADMINISTRATOR: [_TOKEN],
+    By.RUN: [{"run_token": []}],
+}
 
 
 def document(operations: Sequence[Operation], issuer: str) -> Shape:
@@ -82,6 +87,7 @@ def _split(schema: Shape) -> Shape:
 
 def _conditions(operation: Operation) -> list[Shape]:
     names = {
+        "Idempotency-Key": '"8e03978e-40d5-43dd-bc93-6894a57f9324"' if operation.keyed else None,
         "If-Match": "*" if operation.conditional else None,
         "If-None-Match": {"PUT": "*", "GET": '"an ETag"'}.get(operation.method),
     }
@@ -103,9 +109,11 @@ def _problems(operation: Operation) -> list[int]:
 
 def _answer(operation: Operation, status: int, schemas: Schemas) -> Shape:
     described: Shape = {"description": HTTPStatus(status).phrase}
+    text = {"schema": {"type": "string"}}
+    if operation.gives is not None:
+        return described | {"headers": {"ETag": text}, "content": {operation.gives: text}}
     if operation.answer is None or status == HTTPStatus.NO_CONTENT:
         return described
-    text = {"schema": {"type": "string"}}
     headers = {"ETag": text} | ({"Location": text} if status == HTTPStatus.CREATED else {})
     return described | {"headers": headers, "content": _json(schemas[operation.answer])}
 
@@ -147,5 +155,10 @@ def _schemes() -> Shape:
             "scheme": "bearer",
             "bearerFormat": "JWT",
             "description": "An access token whose audience is this API.",
+        },
+        "run_token": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A run's own, in its `COUNTERSIGN_RUN_TOKEN`; dead when the run ends.",
         },
     }

@@ -27,6 +27,7 @@ class By(Enum):
 
     ANYBODY = "anybody who is known: a human, an agent for its human, an account in its own name"
     PERSON = "a human in person, by a personal access token with scope api"
+    RUN = "a run itself, by its run token"
     ADMINISTRATOR = "an administrator in person, by a personal access token with scope api"
 
 
@@ -49,6 +50,8 @@ class Operation:
     query: type[BaseModel] | None
     body: type[BaseModel] | None
     takes: str | None
+    gives: str | None
+    keyed: bool
 
     @property
     def id(self) -> str:
@@ -83,6 +86,8 @@ class Resource:
         opens: Opens | None = None,
         conditional: bool | None = None,
         takes: str | None = None,
+        gives: str | None = None,
+        keyed: bool = False,
     ) -> Callable[[Handler], Handler]:
         """The function's parameters are ``call``, those of the template, and, by their annotations' models,
         ``query`` and ``body``; the first line of its docstring is the summary. It returns a shape,
@@ -91,7 +96,9 @@ class Resource:
         ``problems``: statuses of refusals beyond those that follow from the rest.
         A ``conditional`` one (every PUT, PATCH and DELETE unless told otherwise) must call ``call.check``.
         ``opens``: the transaction that ``call.session`` is; reading for GET, writing otherwise.
+        ``keyed``: it reads ``Idempotency-Key``.
         ``takes``: the media type of a body that is no JSON; the handler has its bytes as ``content``.
+        ``gives``: that of an answer that is none, a ``Download``.
         """
 
         def register(handler: Handler) -> Handler:
@@ -113,6 +120,8 @@ class Resource:
                 query=hints.get("query"),
                 body=hints.get("body"),
                 takes=takes,
+                gives=gives,
+                keyed=keyed,
             )
             self.operations.append(operation)
             return handler

@@ -1,6 +1,6 @@
 """Projects, and their variables."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from sqlalchemy import select
@@ -14,10 +14,13 @@ from app.endpoints.api.places import ProjectPath, hold, readable_project, requir
 from app.endpoints.api.schemas import Input, Output, Page, Paging
 from app.errors import NotFound
 from app.flows.names import NAME_PATTERN, require_name
+from app.flows.queue import MOST_AT_ONCE, set_concurrency
+from app.flows.subjects import flows_of
 from app.identity import facts, visible
 from app.identity import projects as domain
 from app.identity.models import Project, ProjectVariable
 from app.identity.paths import ancestors, lock
+from app.protocol.subjects import COMPONENTS
 from app.representation import Shape
 
 projects = Resource("Projects")
@@ -31,11 +34,38 @@ class ProjectAnswer(Output):
     id: int
     path: str
     group: str
+    subject: list[str]
+    workload: str
+    concurrent_runs: int | None
     created_at: str
 
 
-class RenameBody(Input):
-    path: ProjectPath
+Component = Annotated[str, Field(json_schema_extra={"enum": list(COMPONENTS)})]
+
+
+class ProjectBody(Input):
+    """What is left out stays as it is."""
+
+    path: ProjectPath | None = None
+    subject: Annotated[
+        list[Component] | None,
+        Field(
+            min_length=1,
+            max_length=len(COMPONENTS),
+            description="Components of the `sub` of its runs, `project_path` or `project_id` first.",
+            examples=[["project_id", "flow"]],
+        ),
+    ] = None
+    workload: Annotated[
+        Literal["service_account", "user"] | None,
+        Field(description="`user`: humans may run flows alone.", examples=["user"]),
+    ] = None
+    concurrent_runs: Annotated[
+        int | None,
+        Field(
+            ge=1, le=MOST_AT_ONCE, description="Runs that go on at once; `null`: the default.", examples=[2]
+        ),
+    ] = None
 
 
 class VariableAnswer(Output):
@@ -76,22 +106,35 @@ def put_project(call: Call, path: ProjectPath) -> Shape | Created:
 
 
 @projects.operation("PATCH", "/projects/{+path}", by=By.ANYBODY, answer=ProjectAnswer)
-def rename_project(call: Call, path: ProjectPath, body: RenameBody) -> Shape:
-    """Rename a project, or move it to another group; no other project ever gets the old path.
+def change_project(call: Call, path: ProjectPath, body: ProjectBody) -> Shape:
+    """Change a project: its path or group, the subject of its runs, who runs its flows, how many at once.
 
-    Needs `project.admin`, and `project.create` where it moves to.
+    Needs `configuration.write`; for a path `project.admin`, and `project.create` where it moves to.
+    Another project gets the old path only if its subject begins with `project_id`.
     """
-    project = _administered(call, path)
-    if ancestors(body.path) != ancestors(path):
-        require_in_parent(call, body.path)
-    domain.rename_project(call.session, project, body.path, by=call.by, now=call.now)
+    project = _held(call, path, "configuration.write" if body.path is None else "project.admin")
+    by_now: dict[str, Any] = {"by": call.by, "now": call.now}
+    flows = flows_of(call.session, project)
+    if body.subject is not None and body.subject != project.subject.split(","):
+        domain.set_subject(call.session, project, body.subject, flows=flows, **by_now)
+    if body.workload is not None and body.workload != project.workload:
+        domain.set_workload(call.session, project, body.workload, **by_now)
+    if "concurrent_runs" in body.model_fields_set and body.concurrent_runs != project.concurrent_runs:
+        set_concurrency(call.session, project, body.concurrent_runs, **by_now)
+    if body.path is not None:
+        if ancestors(body.path) != ancestors(path):
+            require_in_parent(call, body.path)
+        domain.rename_project(call.session, project, body.path, flows=flows, **by_now)
     return shapes.project(project)
 
 
 @projects.operation("DELETE", "/projects/{+path}", by=By.ANYBODY)
 def delete_project(call: Call, path: ProjectPath) -> None:
-    """Delete a project for good; its path is never given again. Needs `project.admin`."""
-    domain.delete_project(call.session, _administered(call, path), by=call.by, now=call.now)
+    """Delete a project for good. Needs `project.admin`.
+
+    Another project gets its path only if its subject begins with `project_id`.
+    """
+    domain.delete_project(call.session, _held(call, path, "project.admin"), by=call.by, now=call.now)
 
 
 @projects.operation("GET", "/projects/{+path}/variables", by=By.ANYBODY, answer=Page[VariableAnswer])
@@ -140,10 +183,10 @@ def _variable(row: ProjectVariable) -> Shape:
     return shapes.variable(row.name, row.value)
 
 
-def _administered(call: Call, path: str) -> Project:
-    """The project for whoever may rename or delete it, held until it is done: paths first, as everywhere."""
+def _held(call: Call, path: str, permission: str) -> Project:
+    """The project for whoever may change or delete it, held until it is done: paths first, as everywhere."""
     lock(call.session)
-    project = readable_project(call, path, "project.admin")
+    project = readable_project(call, path, permission)
     hold(call, project)
     call.check(shapes.project(project))
     return project

@@ -8,12 +8,16 @@ from app.endpoints.api.explanations import explanations
 from app.endpoints.api.groups import groups
 from app.endpoints.api.keys import keys
 from app.endpoints.api.kills import kills
+from app.endpoints.api.logs import logs
 from app.endpoints.api.me import me
 from app.endpoints.api.members import members
 from app.endpoints.api.projects import projects
+from app.endpoints.api.run_tokens import run_tokens
 from app.endpoints.api.runs import runs
 from app.endpoints.api.secrets import secrets
 from app.endpoints.api.service_accounts import service_accounts
+from app.endpoints.api.sources import sources
+from app.endpoints.api.starts import starts
 from app.endpoints.api.tokens import tokens
 from app.endpoints.api.users import users
 
@@ -27,8 +31,12 @@ RESOURCES = (
     groups,
     projects,
     configurations,
+    sources,
     members,
+    starts,
     runs,
+    logs,
+    run_tokens,
     audiences,
     keys,
     explanations,

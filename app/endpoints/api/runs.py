@@ -1,18 +1,25 @@
 """Runs: what became of flows that were started."""
 
-from sqlalchemy import select
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from app import representation as shapes
 from app.endpoints.api.call import Call, Hidden
 from app.endpoints.api.operations import By, Resource
 from app.endpoints.api.paging import page
 from app.endpoints.api.places import ProjectPath, place_of, readable_project
-from app.endpoints.api.schemas import Number, Output, Page, Paging
+from app.endpoints.api.schemas import Login, Number, Output, Page, Paging
 from app.flows import runs as domain
 from app.flows.models import Run
 from app.representation import Shape
 
 runs = Resource("Runs")
+
+
+FlowName = Annotated[
+    str, Field(max_length=100, description="A flow of the configuration.", examples=["fix-ci"])
+]
 
 
 class RunAnswer(Output):
@@ -23,38 +30,47 @@ class RunAnswer(Output):
     flow: str
     user: str
     user_login: str
-    service_account: str
-    service_account_name: str
+    service_account: str | None
+    service_account_name: str | None
     id_tokens: list[str]
     secrets: list[str]
     exit_code: int | None
+    started_by: str | None
+    retry_of: int | None
     created_at: str
     started_at: str | None
     ended_at: str | None
 
 
+class RunQuery(Paging):
+    flow: FlowName | None = None
+    user: Login | None = None
+    state: Literal["pending", "running", "succeeded", "failed", "cancelled"] | None = None
+
+
 @runs.operation("GET", "/projects/{+path}/runs", by=By.ANYBODY, answer=Page[RunAnswer])
-def list_runs(call: Call, path: ProjectPath, query: Paging) -> Shape:
+def list_runs(call: Call, path: ProjectPath, query: RunQuery) -> Shape:
     """List the runs of a project, the newest first. Needs `run.read`."""
     project = readable_project(call, path, "run.read")
-    rows = select(Run).where(Run.project_id == project.id)
+    rows = domain.matching(flow=query.flow, user=query.user, state=query.state)
+    rows = rows.where(Run.project_id == project.id)
     return page(call.session, rows, Run.id, query, shapes.run, newest_first=True)
 
 
 @runs.operation("GET", "/runs/{id}", by=By.ANYBODY, answer=RunAnswer)
 def get_run(call: Call, id: Number) -> Shape:
     """Get a run. Needs `run.read` in its project."""
-    return shapes.run(_run(call, id, "run.read"))
+    return shapes.run(visible_run(call, id, "run.read"))
 
 
 @runs.operation("POST", "/runs/{id}/cancel", by=By.ANYBODY, answer=RunAnswer, statuses=(200,))
 def cancel_run(call: Call, id: Number) -> Shape:
     """End a run and everything that its steps have started. Needs `run.cancel` in its project."""
-    _run(call, id, "run.cancel")
+    visible_run(call, id, "run.cancel")
     return shapes.run(domain.request_cancel(call.session, id, by=call.by, now=call.now))
 
 
-def _run(call: Call, number: int, permission: str) -> Run:
+def visible_run(call: Call, number: int, permission: str) -> Run:
     """Its numbers are consecutive: whoever may not see it learns nothing from asking."""
     run = domain.find_run(call.session, number)
     if run.project.deleted_at is not None and not call.caller.is_admin:

@@ -23,7 +23,14 @@ from app.errors import InvalidInput
 from app.flows.executors.account import find_account
 from app.flows.executors.launch import launched, parse_report, receive
 from app.flows.executors.outcome import CANCELLED, Outcome, outcome_of
-from app.flows.executors.workspace import Workspace, open_workspace, remove_leftovers, write_private
+from app.flows.executors.workspace import (
+    Leftover,
+    Workspace,
+    empty_leftovers,
+    forget_leftover,
+    open_workspace,
+    write_private,
+)
 from app.secret import Secret
 
 _CHUNK = 65_536
@@ -51,13 +58,17 @@ class LocalExecutor:
         self._poll = poll
         self._isolate = isolate
 
-    def workspace(self, run_id: int) -> AbstractContextManager[Workspace]:
+    def workspace(self, run_id: int, mark: str) -> AbstractContextManager[Workspace]:
         """The run's own directories (0700), removed at the end with whatever is in them."""
-        return open_workspace(self._runs_dir, run_id, self._account)
+        return open_workspace(self._runs_dir, run_id, mark, self._account)
 
-    def remove_leftovers(self) -> int:
-        """Removes workspaces whose process was killed; for every start. Returns how many there were."""
-        return remove_leftovers(self._runs_dir)
+    def empty_leftovers(self) -> list[Leftover]:
+        """Empties workspaces whose process was killed; each is found again until it is forgotten."""
+        return empty_leftovers(self._runs_dir)
+
+    def forget_leftover(self, leftover: Leftover) -> None:
+        """Once its run is known to have ended."""
+        forget_leftover(self._runs_dir, leftover)
 
     def write_file(self, workspace: Workspace, name: str, value: Secret) -> Path:
         """A secret's file, which only the steps' account can read."""

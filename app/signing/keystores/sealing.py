@@ -1,15 +1,11 @@
-"""Sealing: AES-256-GCM under a key-encryption key (NIST SP 800-38D)."""
+"""Sealing of private keys under a key-encryption key."""
 
 import hashlib
-import os
 from base64 import b64decode
 from dataclasses import dataclass, field
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
+from app.sealing import NONCE_BYTES, Sealer
 from app.secret import Secret
-
-_NONCE_BYTES = 12
 
 
 @dataclass(frozen=True)
@@ -27,21 +23,21 @@ class KeyEncryptionKey:
 
     key: Secret
     id: str = field(init=False)
-    _cipher: AESGCM = field(init=False, repr=False, compare=False)
+    _sealer: Sealer = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         raw = b64decode(self.key.reveal(), validate=True)
         digest = hashlib.sha256(b"countersign key-encryption key\0" + raw).hexdigest()
         object.__setattr__(self, "id", digest[:16])
-        object.__setattr__(self, "_cipher", AESGCM(raw))
+        object.__setattr__(self, "_sealer", Sealer(raw))
 
     def seal(self, content: bytes, kid: str, alg: str) -> Sealed:
-        nonce = os.urandom(_NONCE_BYTES)
-        return Sealed(self.id, nonce, self._cipher.encrypt(nonce, content, _bound_to(kid, alg)))
+        sealed = self._sealer.seal(content, _bound_to(kid, alg))
+        return Sealed(self.id, sealed[:NONCE_BYTES], sealed[NONCE_BYTES:])
 
     def open(self, sealed: Sealed, kid: str, alg: str) -> bytes:
         """``cryptography.exceptions.InvalidTag`` for what this key has not sealed for them."""
-        return self._cipher.decrypt(sealed.nonce, sealed.ciphertext, _bound_to(kid, alg))
+        return self._sealer.open(sealed.nonce + sealed.ciphertext, _bound_to(kid, alg))
 
 
 def _bound_to(kid: str, alg: str) -> bytes:

@@ -50,7 +50,9 @@ def test_the_metadata(http):
             *("namespace_id", "namespace_path", "project_id", "project_path"),
             *("user_id", "user_login", "user_email", "user_access_level"),
             *("service_account_id", "service_account", "act"),
-            *("flow", "run_id", "run_source", "config_sha"),
+            *("flow", "run_id", "run_source"),
+            *("ref", "ref_type", "ref_path", "ref_protected", "sha", "config_sha"),
+            "https://aws.amazon.com/tags",
         ],
     }
 

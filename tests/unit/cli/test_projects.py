@@ -42,3 +42,25 @@ def test_variables_are_set_listed_and_removed(command):
     command("project", "variable", "remove", "acme/webapp", "AUD", exit_code=1)
     told = command("audit", "list", "--action", "identity:project_variable:remove", json=True).data
     assert [row["detail"] for row in told] == [{"names": ["AUD"]}]
+
+
+def test_the_subject_of_its_runs_is_set_shown_and_reset(command):
+    def shown():
+        assert command("project", "subject", "show", "acme/webapp", json=True).data["id"] == 1
+        return command("project", "subject", "show", "acme/webapp").stdout.strip()
+
+    assert shown() == "project_path,flow"
+    said = command("project", "subject", "set", "acme/webapp", "project_id,ref").stdout
+    assert "project_id:1:ref:…" in said
+    assert shown() == "project_id,ref"
+    command("project", "subject", "reset", "acme/webapp")
+    assert shown() == "project_path,flow"
+    refused = command("project", "subject", "set", "acme/webapp", "flow", exit_code=1)
+    assert "begin with project_path or project_id" in refused.stderr
+
+
+@pytest.mark.parametrize("workload", ["user", "service_account"])
+def test_who_runs_its_flows_is_set_and_shown(command, workload):
+    made = command("project", "workload", "set", "acme/webapp", workload, json=True).data
+    assert made["workload"] == workload
+    assert command("project", "workload", "show", "acme/webapp").stdout.strip() == workload

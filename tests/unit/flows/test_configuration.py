@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.errors import InvalidInput
+from app.flows.aws_reference import AwsSecretReference
 from app.flows.configuration import Configuration, ConfigurationError, FlowSecret, parse
 from app.flows.vault_reference import VaultReference
 
@@ -39,6 +40,11 @@ flows:
   plain:
     script: [echo hello, "true"]
 """
+
+
+ROLE = "arn:aws:iam::123456789012:role/deploy"
+ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:app/db-AbCdEf"
+VERSION = "01234567-89ab-cdef-0123-456789abcdef"
 
 
 def flow_with(*lines):
@@ -129,12 +135,60 @@ def test_a_byte_order_mark_and_foreign_line_ends_are_read():
     )
 
 
-def test_the_model_has_a_json_schema():
-    schema = Configuration.model_json_schema()
-    assert set(schema["properties"]) == {"flows", "id_tokens", "image", "secrets", "variables"}
-    assert all(table["additionalProperties"] is False for table in schema["$defs"].values())
-    assert schema["$defs"]["FlowDeclaration"]["required"] == ["script"]
-    assert schema["$defs"]["FlowDeclaration"]["properties"]["timeout"]["default"] == "1h"
+def test_an_image_and_a_setup_script_are_those_of_the_flow_or_else_of_the_top():
+    text = """\
+        image: node:22
+        setup_script: npm ci
+        flows:
+          as-above: {script: [make]}
+          own: {script: [make], image: python:3, setup_script: [pip install ., make deps]}
+          none: {script: [make], setup_script: []}
+        """
+    found = parse(dedent(text).encode())
+    assert [(found.flow(name).image, found.flow(name).setup_script) for name in found.flows] == [
+        ("node:22", ("npm ci",)),
+        ("python:3", ("pip install .", "make deps")),
+        ("node:22", ()),
+    ]
+
+
+def test_a_script_may_be_one_text():
+    assert parse(b"flows:\n  f:\n    script: |\n      a\n      b\n").flow("f").script == ("a\nb\n",)
+
+
+@pytest.mark.parametrize(
+    ("declared", "reference"),
+    [
+        ("app/db#password", AwsSecretReference("app/db", "password")),
+        ("app/db", AwsSecretReference("app/db")),
+        (f"{ARN}#a#b", AwsSecretReference(ARN, "a#b")),
+        ({"secret_id": ARN, "field": "a b"}, AwsSecretReference(ARN, "a b")),
+        ({"secret_id": "a", "version_stage": "OLD"}, AwsSecretReference("a", version_stage="OLD")),
+        ({"secret_id": "a", "version_id": VERSION}, AwsSecretReference("a", version_id=VERSION)),
+        (
+            {"secret_id": "a", "region": "eu-west-1", "role_arn": ROLE, "role_session_name": "run"},
+            AwsSecretReference("a", region="eu-west-1", role_arn=ROLE, role_session_name="run"),
+        ),
+    ],
+)
+def test_a_secret_may_lie_in_aws(declared, reference):
+    data = {
+        "id_tokens": {"AWS_ID_TOKEN": {"aud": "sts.amazonaws.com", "aws_tags": True}},
+        "secrets": {"S": {"aws_secrets_manager": declared, "file": False}},
+        "flows": {"f": {"script": ["make"]}},
+    }
+    flow = parse(yaml.safe_dump(data).encode()).flow("f")
+    assert flow.secrets == {"S": FlowSecret(reference, "AWS_ID_TOKEN", file=False)}
+    assert flow.id_tokens["AWS_ID_TOKEN"].aws_tags
+
+
+def test_a_cache_is_taken_with_a_warning_that_it_does_nothing():
+    found = parse(f"cache: {{paths: [venv]}}\n{flow_with('cache: {key: x}')}".encode())
+    assert [str(warning) for warning in found.warnings] == [
+        "agent-config.yml:1:1: cache: has no effect: nothing is kept between runs",
+        "agent-config.yml:5:5: flows.f.cache: has no effect: nothing is kept between runs",
+    ]
+    assert parse(EXAMPLE.encode()).warnings == ()
 
 
 def test_a_configuration_cannot_be_changed():
@@ -147,10 +201,19 @@ def test_a_configuration_cannot_be_changed():
 FAULTS = [
     # keys
     ("imag: x", "1:1", "imag", "did you mean `image`?"),
-    ("stages: []", "1:1", "stages", "known here are `flows`, `id_tokens`, `image`, `secrets`, `variables`"),
-    ("cache: {}", "1:1", "cache", "remove it"),
+    (
+        "stages: []",
+        "1:1",
+        "stages",
+        "known here are `flows`, `id_tokens`, `image`, `secrets`, `setup_script`, `variables`",
+    ),
+    ("cache: true", "1:1", "cache", "must be a table"),
+    ("image:", "1:1", "image", "is empty: fill it in or remove it"),
+    ("network_policy: {}", "1:1", "network_policy", "remove it"),
+    (flow_with("before_script: [a]"), "4:5", "flows.f.before_script", "in `setup_script`"),
     (flow_with("network_policy: x"), "4:5", "flows.f.network_policy", "remove it"),
-    (flow_with("setup_script: [a]"), "4:5", "flows.f.setup_script", "first in `script`"),
+    (flow_with("setup_script: {a: b}"), "4:5", "flows.f.setup_script", "must be a list"),
+    (flow_with("setup_script: ['']"), "4:20", "flows.f.setup_script[0]", "is empty"),
     (flow_with("scrpt: [a]"), "4:5", "flows.f.scrpt", "did you mean `script`?"),
     ("id_tokens:\n  T: {aud: a, tll: 5m}", "2:15", "id_tokens.T.tll", "did you mean `ttl`?"),
     ("image: a\nimage: b", "2:1", "image", "twice, first in line 1: keep one"),
@@ -202,7 +265,7 @@ FAULTS = [
     ("id_tokens:\n  T: {aud: a, ttl: 1:30}", "2:15", "id_tokens.T.ttl", "put it in quotes"),
     ("id_tokens:\n  VAULT_SERVER_URL: {aud: a}", "2:3", "id_tokens.VAULT_SERVER_URL", "where Vault is"),
     # secrets
-    ("secrets:\n  S: {}", "2:3", "secrets.S.vault", "is required"),
+    ("secrets:\n  S: {}", "2:3", "secrets.S", "either `vault` or `aws_secrets_manager`"),
     ("secrets:\n  S: {vault: db}", "2:7", "secrets.S.vault", "write `path/field`"),
     ("secrets:\n  S: {vault: db@ops}", "2:7", "secrets.S.vault", "write `path/field`"),
     ("secrets:\n  S: {vault: a/b@}", "2:7", "secrets.S.vault", "no mount"),
@@ -216,11 +279,28 @@ FAULTS = [
     ("secrets:\n  S: {vault: $TEAM/b}", "2:7", "secrets.S.vault", "nothing is expanded"),
     ("secrets:\n  S: {vault: a/b, token: T}", "2:19", "secrets.S.token", "such as `$VAULT_ID_TOKEN`"),
     ("secrets:\n  S: {vault: a/b, file: 'no'}", "2:19", "secrets.S.file", "without quotes"),
-    (
-        "secrets:\n  S: {aws_secrets_manager: x, vault: a/b}",
-        "2:7",
-        "secrets.S.aws_secrets_manager",
-        "use `vault`",
+    ("secrets:\n  S: {aws_secrets_manager: x, vault: a/b}", "2:3", "secrets.S", "lies in one place"),
+    ("secrets:\n  S: {gcp_secret_manager: x}", "2:7", "secrets.S.gcp_secret_manager", "use `vault` or"),
+    ("secrets:\n  S: {aws_secrets_manager: a#}", "2:7", "secrets.S.aws_secrets_manager", "after the `#`"),
+    ("secrets:\n  S: {aws_secrets_manager: $A}", "2:7", "secrets.S.aws_secrets_manager", "or the ARN"),
+    *(
+        (
+            f"secrets:\n  S: {{aws_secrets_manager: {{{inside}}}}}",
+            place,
+            f"secrets.S.aws_secrets_manager{key}",
+            says,
+        )
+        for inside, place, key, says in [
+            ("field: f", "2:7", ".secret_id", "is required"),
+            ("secret_id: a b", "2:29", ".secret_id", "the name or the ARN"),
+            ("secret_id: a, regoin: x", "2:43", ".regoin", "did you mean `region`?"),
+            ("secret_id: a, region: evil.example/", "2:43", ".region", "such as `eu-west-1`"),
+            ("secret_id: a, role_arn: admin", "2:43", ".role_arn", "arn:aws:iam::"),
+            ("secret_id: a, role_session_name: a b", "2:43", ".role_session_name", "2 to 64"),
+            ("secret_id: a, version_id: '1'", "2:43", ".version_id", "32 to 64"),
+            ("secret_id: a, field: ' '", "2:43", ".field", "and outer spaces"),
+            (f"secret_id: a, version_id: {'1a' * 16}, version_stage: X", "2:7", "", "keep one"),
+        ]
     ),
     ("secrets:\n  S: {vault: {path: a, field: b}}", "2:7", "secrets.S.vault.engine", "is required"),
     (
@@ -240,13 +320,37 @@ FAULTS = [
     (f"flows:\n  {'f' * 64}: {{script: [a]}}", "2:3", f"flows.{'f' * 64}", "rename it"),
     ("flows:\n  f: {}", "2:3", "flows.f.script", "is required"),
     ("flows:\n  f:", "2:3", "flows.f", "is empty: it must be a table"),
-    ("flows:\n  f: {script: make}", "2:7", "flows.f.script", "must be a list"),
+    ("flows:\n  f: {script: 7}", "2:7", "flows.f.script", "must be a list"),
+    ("flows:\n  f: {script: ''}", "2:7", "flows.f.script", "is empty"),
     ("flows:\n  f: {script: []}", "2:7", "flows.f.script", "add an entry"),
     ("flows:\n  f:\n    script:\n    - make\n    - true", "5:7", "flows.f.script[1]", "put it in quotes"),
     ("flows:\n  f:\n    script:\n    - echo x: y", "4:7", "flows.f.script[0]", "put it in quotes"),
     ("flows:\n  f:\n    script:\n    -", "4:6", "flows.f.script[0]", "is empty"),
     (flow_with("timeout: 25h"), "4:5", "flows.f.timeout", "24h at most"),
-    (flow_with("inputs: {i: {type: number}}"), "4:18", "flows.f.inputs.i.type", "must be 'string'"),
+    (flow_with("inputs: {i: {type: array}}"), "4:18", "flows.f.inputs.i.type", "`number` or `boolean`"),
+    *(
+        (flow_with(f"inputs: {{i: {{type: {rest}}}}}"), place, f"flows.f.inputs.i.{key}", says)
+        for rest, place, key, says in [
+            ("number, default: x", "4:32", "default", "in digits"),
+            ("number, default: true", "4:32", "default", "in digits"),
+            ("number, default: 1.10", "4:32", "default", "in quotes"),
+            ("number, options: [1, 1e3]", "4:45", "options[1]", "in digits"),
+            ("number, regex: a", "4:32", "regex", "of this type"),
+            ("boolean, default: 1", "4:33", "default", "`true` or `false`"),
+            ("boolean, options: [a]", "4:33", "options", "of this type"),
+            ("string, regex: '(?=a)'", "4:32", "regex", "of RE2"),
+            ("string, regex: '(a{999}){999}'", "4:32", "regex", "too large"),
+        ]
+    ),
+    (flow_with("inputs: {i: {regex: ^v, default: x}}"), "4:14", "flows.f.inputs.i", "does not match"),
+    (flow_with("inputs: {i: {regex: ^v, options: [v, x]}}"), "4:14", "flows.f.inputs.i", "does not match"),
+    (flow_with("inputs: {AWS_REGION: {}}"), "4:14", "flows.f.inputs.AWS_REGION", "which only `variables`"),
+    (
+        flow_with("inputs:", *(f"  i{n}: {{regex: a{n}}}" for n in range(20))),
+        "21:13",
+        "flows.f.inputs.i16.regex",
+        "more than 16",
+    ),
     (flow_with("inputs: {i: {default: 3}}"), "4:18", "flows.f.inputs.i.default", "put it in quotes"),
     (flow_with("inputs: {i: {default: a, options: [b]}}"), "4:14", "flows.f.inputs.i", "add it there"),
     (flow_with("inputs: {VAULT_ADDR: {}}"), "4:14", "flows.f.inputs.VAULT_ADDR", "where Vault is"),
@@ -429,6 +533,9 @@ HOSTILE = {
     "blank": " " * 262_000,
     "one long text": "image: " + "a " * 131_000,
     "unknown keys": "".join(f"scripts{n}: 1\n" for n in range(4_900)),
+    "costly expressions": "flows: {f: {script: [a], inputs: {"
+    + ", ".join(rf"i{n}: {{regex: '\w{{{n + 700}}}'}}" for n in range(64))
+    + "}}}",
     "many flows and audiences": "id_tokens:\n"
     + "".join(f"  T{n}: {{aud: [{', '.join(['$A' * 400] * 4)}]}}\n" for n in range(64))
     + "flows:\n"
@@ -510,7 +617,8 @@ VALUES = st.recursive(
 )
 KEYS = (
     "aud ttl vault token file engine name path field type default options description scopes resource"
-    " script inputs access_token timeout variables id_tokens secrets flows image f T S"
+    " script setup_script inputs access_token timeout variables id_tokens secrets flows image cache f T S"
+    " aws_tags aws_secrets_manager secret_id version_id version_stage region role_arn regex number boolean"
 )
 TABLES = st.recursive(
     VALUES,

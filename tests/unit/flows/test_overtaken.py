@@ -77,6 +77,10 @@ def abandon(world, _):
     assert runs.fail_abandoned(world.components.database, world.clock()) == 1
 
 
+def out_of_time(world, _):
+    world.clock.advance(hours=1)
+
+
 def revoke(world, _):
     world.change(delegations.revoke, world.delegation)
 
@@ -107,6 +111,7 @@ OVERTAKEN = {
     kill_the_run: ("cancelled", "killed, by its number: stop it"),
     cancel: ("cancelled", "cancelled; everything"),
     abandon: ("failed", "the process that executed it is gone"),
+    out_of_time: ("failed", "the time limit was reached"),
     revoke: ("cancelled", "was revoked"),
     remove_the_member: ("cancelled", "alice is no member"),
     promote_the_member: ("cancelled", "changed as the run began"),

@@ -1,13 +1,13 @@
-"""One namespace for projects and groups; what a project leaves behind is nobody else's."""
+"""One namespace for projects and groups; what a project leaves behind is no other's who could pass for it."""
 
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from app.errors import Conflict, InvalidInput, NotFound
 from app.identity import groups, projects
-from app.identity.models import BurnedPath, Group, Project
+from app.identity.models import Group, Project
 from app.identity.paths import RESERVED
 from tests.support.components import on_every_database
 
@@ -109,12 +109,22 @@ def test_a_renamed_project_is_the_same_project_elsewhere(world):
     assert (event.project, event.detail) == ("shops/de/web", {"id": number, "from": "acme/webapp"})
 
 
-@pytest.mark.parametrize(
-    "leave",
-    [lambda world: rename(world, "acme/webapp", "acme/shop"), lambda world: delete(world, "acme/webapp")],
-)
+def set_subject(world, path, components):
+    return world.change(
+        lambda session, **by_now: projects.set_subject(
+            session, projects.find_project(session, path), components, **by_now
+        )
+    )
+
+
+LEAVE = [lambda world: rename(world, "acme/webapp", "acme/shop"), lambda world: delete(world, "acme/webapp")]
+BELONGED = "path: belonged to another project"
+BY_NUMBER = ("project_id", "flow")
+
+
+@pytest.mark.parametrize("leave", LEAVE)
 @pytest.mark.parametrize("take", ["acme/webapp", "acme/webapp/inner"])
-def test_an_old_path_is_never_given_again(world, leave, take):
+def test_an_old_path_is_nobodys_whose_subject_begins_with_the_path(world, leave, take):
     world.change(projects.create_project, "acme/other")
     leave(world)
     for attempt in (
@@ -122,19 +132,50 @@ def test_an_old_path_is_never_given_again(world, leave, take):
         lambda: world.change(groups.create_group, take),
         lambda: rename(world, "acme/other", take),
     ):
-        with pytest.raises(Conflict, match="belonged to another project and is never given again"):
+        with pytest.raises(Conflict, match=BELONGED):
             attempt()
 
 
-def test_a_project_may_take_back_its_own_path_which_stays_its_own(world):
+@pytest.mark.parametrize("leave", LEAVE)
+@pytest.mark.parametrize("arrive", ["create", "rename"])
+def test_an_old_path_is_another_projects_whose_subject_begins_with_its_number(world, leave, arrive):
+    old = find(world, "acme/webapp").id
+    leave(world)
+    if arrive == "create":
+        world.change(projects.create_project, "acme/webapp", subject=BY_NUMBER)
+    else:
+        world.change(projects.create_project, "acme/other", subject=BY_NUMBER)
+        rename(world, "acme/other", "acme/webapp")
+    assert find(world, "acme/webapp").id > old
+    with pytest.raises(Conflict, match=BELONGED):
+        set_subject(world, "acme/webapp", ["project_path", "flow"])
+    set_subject(world, "acme/webapp", ["project_id", "flow", "user_id"])
+
+
+def test_a_deleted_project_whose_path_was_taken_is_kept_under_no_path_that_there_can_be(world):
+    old = find(world, "acme/webapp").id
+    delete(world, "acme/webapp")
+    world.change(projects.create_project, "acme/webapp", subject=BY_NUMBER)
+    with world.components.database.reading() as session:
+        assert session.get(Project, old).path == f"acme/webapp/-{old}"
+    with pytest.raises(InvalidInput):
+        world.change(projects.create_project, f"acme/webapp/-{old}")
+
+
+def test_a_project_may_take_back_its_own_path_unless_another_has_had_it(world):
     rename(world, "acme/webapp", "acme/shop")
     rename(world, "acme/shop", "acme/webapp")
     rename(world, "acme/webapp", "acme/third")
     for path in ("acme/webapp", "acme/shop"):
-        with pytest.raises(Conflict, match="never given again"):
+        with pytest.raises(Conflict, match=BELONGED):
             world.change(projects.create_project, path)
-    with world.components.database.reading() as session:
-        assert session.scalar(select(func.count()).select_from(BurnedPath)) == 2
+    world.change(projects.create_project, "acme/webapp", subject=BY_NUMBER)
+    rename(world, "acme/webapp", "acme/fourth")
+    with pytest.raises(Conflict, match=BELONGED):
+        rename(world, "acme/third", "acme/webapp")
+    rename(world, "acme/third", "acme/shop")
+    set_subject(world, "acme/shop", BY_NUMBER)
+    rename(world, "acme/shop", "acme/webapp")
 
 
 def test_a_project_is_not_renamed_to_what_it_is_called(world):

@@ -1,6 +1,7 @@
 """What the people of the API's tests are members of, and what runs for them."""
 
 from app.flows import configurations
+from app.flows.sources import Wanted
 from app.flows.start import StartRequest, start
 from app.identity import members
 from tests.support.components import OPERATOR
@@ -36,3 +37,11 @@ def new_run(world) -> int:
         source="test",
     )
     return start(parts.database, parts.clock, request, OPERATOR)
+
+
+def new_source(world, host) -> None:
+    """The project's configuration is in Git from now on, on this host."""
+    repository = host.repository(world.project)
+    repository.commit(YAML)
+    wanted = Wanted.checked(repository.url, "main", None)
+    world.components.source_reader.set(world.project, wanted, OPERATOR)

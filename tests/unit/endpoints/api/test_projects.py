@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import event, select
 
+from app.flows import configurations
 from app.identity import accounts, delegations, facts, groups, members, projects, visible
 from app.identity.models import Project
 from app.identity.permissions import Role
@@ -26,6 +27,9 @@ OPERATIONS = {
     "get": ("GET", HERE, None, Role.GUEST),
     "create": ("PUT", "/projects/acme/new", None, None),
     "rename": ("PATCH", HERE, {"path": "acme/shop"}, Role.OWNER),
+    "set subject": ("PATCH", HERE, {"subject": ["project_id", "flow"]}, Role.MAINTAINER),
+    "set workload": ("PATCH", HERE, {"workload": "user"}, Role.MAINTAINER),
+    "set both and rename": ("PATCH", HERE, {"workload": "user", "path": "acme/shop"}, Role.OWNER),
     "delete": ("DELETE", HERE, None, Role.OWNER),
     "variables": ("GET", f"{HERE}/variables", None, Role.GUEST),
     "set variable": ("PUT", f"{HERE}/variables/AUD", {"value": "x"}, Role.MAINTAINER),
@@ -112,6 +116,62 @@ def test_a_maintainer_of_a_group_makes_projects_and_groups_in_it(api):
 
 
 # What they do
+
+
+def test_a_project_says_its_subject_and_who_runs_its_flows(api):
+    shape = api("alice", "GET", HERE).get_json()
+    assert (shape["subject"], shape["workload"]) == (["project_path", "flow"], "service_account")
+    change = {"subject": ["project_id", "flow", "user_login"], "workload": "user"}
+    changed = api("administrator", "PATCH", HERE, change).get_json()
+    assert {name: changed[name] for name in change} == change
+    assert api("alice", "GET", HERE).get_json() == changed
+    assert [event.action for event in api.world.events()[:2]] == [
+        "identity:project_workload:set",
+        "identity:project_subject:set",
+    ]
+    rows = len(api.world.events())
+    for same in (change, {}):
+        assert api("administrator", "PATCH", HERE, same).get_json() == changed
+    assert len(api.world.events()) == rows
+
+
+@pytest.mark.parametrize(
+    ("subject", "fix"),
+    [
+        (["flow", "project_path"], "begin with project_path or project_id"),
+        (["project_path", "sub"], "write components out of"),
+        (["project_path", "flow", "flow"], "twice"),
+        ([], "at least 1"),
+    ],
+)
+def test_a_subject_that_cannot_be_is_refused(api, subject, fix):
+    told = problem(api("administrator", "PATCH", HERE, {"subject": subject}), 422)
+    assert told["errors"][0]["key"] == "subject"
+    assert fix in told["errors"][0]["fix"]
+
+
+def test_an_old_path_is_taken_together_with_a_subject_of_the_number(api):
+    api("administrator", "PATCH", HERE, {"path": "acme/shop"})
+    problem(api("administrator", "PUT", HERE), 409)
+    api("administrator", "PUT", "/projects/acme/other")
+    problem(api("administrator", "PATCH", "/projects/acme/other", {"path": "acme/webapp"}), 409)
+    both = {"path": "acme/webapp", "subject": ["project_id", "flow"]}
+    assert api("administrator", "PATCH", "/projects/acme/other", both).get_json()["path"] == "acme/webapp"
+    problem(api("administrator", "PATCH", HERE, {"subject": ["project_path"]}), 409)
+
+
+def test_a_name_without_room_for_the_subjects_of_its_flows_is_refused(api):
+    long = b"flows:\n  a-flow-with-a-long-name:\n    script: [make]\n"
+    parts = api.world.components
+    configurations.store(parts.database, parts.clock, "acme/webapp", long, OPERATOR)
+    path = "/".join(["acme", "x" * 60, "y" * 30])
+    for change in ({"path": path}, {"subject": ["project_path", "flow", *MANY]}):
+        told = problem(api("administrator", "PATCH", HERE, change), 422)
+        assert "some verifiers refuse more than 127" in told["errors"][0]["fix"]
+    assert api("administrator", "PATCH", HERE, {"path": "acme/shorter"}).status_code == 200
+
+
+MANY = ["service_account", "user_id", "user_login", "ref_type", "ref", "ref_protected"]
 
 
 def test_putting_a_project_again_changes_nothing(api):

@@ -10,8 +10,12 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.support.components import ManualClock, inhabited
 from tests.support.effort import count
+from tests.support.git_server import git_server
+from tests.support.require import require
+from tests.support.tools import GIT
 
 from .conftest import PREFIX, in_api
+from .scenes import new_run, new_source
 
 NO_SCHEMA_CAN_SAY = [positive_data_acceptance]
 """That a cursor is one of ours, that a time lies ahead, that a name is free."""
@@ -21,8 +25,14 @@ QUIET = [HealthCheck.filter_too_much, HealthCheck.too_slow]
 @pytest.fixture(scope="module")
 def described(peopled, tmp_path_factory):
     """An installation, to be changed at will by its administrator, and its description."""
-    with inhabited(peopled, tmp_path_factory.mktemp("schema"), ManualClock()) as world:
+    require(lambda: GIT.find("git"))
+    with (
+        inhabited(peopled, tmp_path_factory.mktemp("schema"), ManualClock()) as world,
+        git_server(tmp_path_factory.mktemp("repositories")) as host,
+    ):
         world.components.checkpoints.make()
+        new_run(world)
+        new_source(world, host)
         yield in_api(world), schemathesis.openapi.from_wsgi(f"{PREFIX}/openapi.json", world.http.application)
 
 

@@ -1,0 +1,29 @@
+"""What anybody may read of the API without a token, because it is the same for everybody."""
+
+from collections.abc import Callable, Mapping
+from functools import cache
+
+import orjson
+
+from app.endpoints.api import openapi
+from app.endpoints.api.resources import RESOURCES
+from app.flows import schema
+from app.flows.configuration import Configuration
+
+
+@cache
+def _description(issuer: str) -> bytes:
+    operations = [operation for resource in RESOURCES for operation in resource.operations]
+    return orjson.dumps(openapi.document(operations, issuer))
+
+
+@cache
+def _agent_config(_issuer: str) -> bytes:
+    return orjson.dumps(schema.of(Configuration))
+
+
+DOCUMENTS: Mapping[str, Callable[[str], bytes]] = {
+    "/openapi.json": _description,
+    "/schemas/agent-config.json": _agent_config,
+}
+"""By path below ``/api/v1``, of an issuer."""
