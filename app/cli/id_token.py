@@ -16,7 +16,7 @@ def id_token(name: str, as_json: bool) -> None:
 
     Asks the issuer with the run's own token, from the run's environment; refused once the run has ended.
 
-    Example: VAULT_ID_TOKEN=$(countersign id-token VAULT_ID_TOKEN)
+    Example: countersign id-token VAULT_ID_TOKEN
     """
     try:
         found = steps_program.fresh_token(name, os.environ)

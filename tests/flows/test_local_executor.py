@@ -336,6 +336,7 @@ WITHOUT_NAMESPACES = """
 import sys
 from datetime import timedelta
 from pathlib import Path
+from uuid import uuid4
 from app.errors import InvalidInput
 from app.flows.executors.account import check_boundary
 from app.flows.executors.local import LocalExecutor
