@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 
 _TERMINAL = re.compile(rb"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x1f\x7f]")
 _ALL_OF_A_TERMINAL = re.compile(
-    rb"(?:\x1b[\]PX^_]|\xc2[\x90\x98\x9d-\x9f])[^\x07\x1b]*?(?:\x07|\x1b\\|\xc2\x9c)"
+    rb"(?:\x1b[\]PX^_]|\xc2[\x90\x98\x9d-\x9f])[^\x07\x1b]*?(?:\x07|\x1b\\|\xc2\x9c|(?=\x1b)|\Z)"
     rb"|(?:\x1b\[|\xc2\x9b)[0-?]*[ -/]*[@-~]|\x1b[ -/]+[0-~]|\x1b[0-~]|[\x00-\x1f\x7f]"
 )
 _CHARACTER = {rb"\n": b"", rb"\r": b"", rb"\t": b""}

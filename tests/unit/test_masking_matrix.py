@@ -39,7 +39,7 @@ VALUES = {
     "long": "".join(Random(2).choices("abcdefghijklmnopqrstuvwxyzABCDEF0123456789_-", k=3000)),  # noqa: S311 - the same each time
 }
 PUBLIC = (
-    *("-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "postgres://", '-----\\n"\n}'),
+    *("-----BEGIN PRIVATE KEY-----\\n", "-----END PRIVATE KEY-----", "postgres://", '-----\\n"\n}'),
     *(
         '{\n  "username": "',
         ',\n  "password": "',
