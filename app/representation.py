@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from app.clock import rfc3339
+from app.flows.faults import Fault
 from app.flows.models import ConfigurationVersion, ProjectSource, Run
 from app.identity.members import Membership
 from app.identity.models import (
@@ -77,6 +78,11 @@ def configuration(row: ConfigurationVersion, path: str) -> Shape:
 
 def configuration_text(row: ConfigurationVersion, path: str) -> Shape:
     return configuration(row, path) | {"content": row.body.decode()}
+
+
+def configuration_fault(of: Fault) -> Shape:
+    """``line`` and ``column`` count from 1; ``key`` is a dotted path, empty where the whole file is meant."""
+    return {"line": of.line, "column": of.column, "key": of.key, "fix": of.message}
 
 
 def source(row: ProjectSource, path: str) -> Shape:
@@ -185,12 +191,16 @@ def fetched(each: Fetched) -> Shape:
 
 
 def run(row: Run) -> Shape:
+    """``configuration`` and its ``commit`` and ``config_sha`` are ``None`` until it is read from Git."""
     return {
         "id": row.id,
         "state": row.state,
         "reason": row.reason,
         "project": row.project.path,
         "flow": row.flow,
+        "configuration": row.configuration_id,
+        "commit": row.commit,
+        "config_sha": row.config_sha,
         "user": user_principal(row.user_id),
         "user_login": row.user.login,
         **_agent(row),

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from app import log
 from app.clock import parse_duration
 from app.errors import Refusal
+from app.flows.sources import SourceUnavailable
 from app.ledger.record import Actor
 from app.log import escaped
 from app.settings import Settings
@@ -119,6 +120,8 @@ class Commands(Command, click.Group):
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
+        except SourceUnavailable as refusal:
+            raise Refused(printable(refusal.for_operator)) from None
         except Refusal as refusal:
             raise Refused(str(refusal)) from None
         except OverflowError:

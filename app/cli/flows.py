@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import BinaryIO
 
 import click
@@ -46,20 +46,25 @@ def flow() -> None:
 def lint(file: BinaryIO, as_json: bool) -> None:
     """Check an agent-config.yml and name every fault with its line and column.
 
-    Exit 0 without faults, although there may be warnings; 1 with faults.
+    Exit 0 without faults, although there may be warnings; 1 with faults, which --json prints too: they are
+    what was asked for.
 
     Example: countersign flow lint agent-config.yml
     """
     name = printable(file.name)
     try:
-        found = configuration.parse(file.read())
+        found = configuration.parse(file.read(), most=None)
     except configuration.ConfigurationError as error:
-        click.echo(error.told(name), err=True)
+        click.echo(error.told(name, most=None), err=True)
+        if as_json:
+            faults = [shapes.configuration_fault(fault) for fault in error.faults]
+            show({"faults": faults, "warnings": []}, "", as_json=True)
         raise SystemExit(1) from None
     for warning in found.warnings:
         click.echo(f"warning: {warning.told(name)}", err=True)
     later = "a project's variables, reserved audiences, Vault and AWS are checked when a run starts"
-    shape = {"flows": sorted(found.flows), "warnings": [asdict(warning) for warning in found.warnings]}
+    warnings = [shapes.configuration_fault(warning) for warning in found.warnings]
+    shape = {"flows": sorted(found.flows), "faults": [], "warnings": warnings}
     show(shape, f"no faults in the file; {later}", as_json=as_json)
 
 

@@ -128,7 +128,7 @@ def set_config(path: str, file: Path, as_json: bool) -> None:
         parts = here.components
         version = configurations.store(parts.database, parts.clock, path, body, here.actor)
         shape = shapes.configuration(version, path)
-    show(shape, f"version {shape['id']} of {path}, sha256 {shape['sha256']}", as_json=as_json)
+    show(shape, f"configuration {shape['id']} of {path}, sha256 {shape['sha256']}", as_json=as_json)
 
 
 @project_config.command("show")

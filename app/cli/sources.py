@@ -72,7 +72,7 @@ def refresh_source(path: str, as_json: bool) -> None:
             project_id = find_project(session, path).id
         version = here.components.source_reader.refresh(project_id, here.actor)
     shape = shapes.configuration(version, path)
-    text = f"version {shape['id']} of {path}, commit {shape['commit']}, sha256 {shape['sha256']}"
+    text = f"configuration {shape['id']} of {path}, commit {shape['commit']}, sha256 {shape['sha256']}"
     show(shape, text, as_json=as_json)
 
 

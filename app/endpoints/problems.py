@@ -4,7 +4,7 @@ What is unknown becomes an opaque 500 with the request id that finds its line in
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import orjson
 from flask import Flask, Response, g, request
@@ -23,7 +23,7 @@ RETRY_AFTER = "2"
 
 
 class Problem(Exception):  # noqa: N818 - an answer on purpose
-    """An RFC 9457 answer whose ``detail`` is worded for the caller; ``faults``: each key, and its remedy."""
+    """An RFC 9457 answer whose ``detail`` is worded for the caller; ``errors``: its member of that name."""
 
     def __init__(
         self,
@@ -32,20 +32,19 @@ class Problem(Exception):  # noqa: N818 - an answer on purpose
         detail: str,
         headers: Iterable[tuple[str, str]] = (),
         *,
-        faults: Iterable[tuple[str, str]] = (),
+        errors: Iterable[Mapping[str, object]] = (),
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.title = title
         self.headers = tuple(headers)
-        self.faults = tuple(faults)
+        self.errors = tuple(errors)
 
 
 def register(app: Flask) -> None:
     @app.errorhandler(Problem)
     def problem(problem: Problem) -> Response:
-        errors = [{"key": key, "fix": fix} for key, fix in problem.faults]
-        more: dict[str, object] = {"errors": errors} if errors else {}
+        more: dict[str, object] = {"errors": problem.errors} if problem.errors else {}
         code = OAuthError.INVALID_REQUEST.code
         answer = _answer(problem.status, code, problem.title, str(problem), **more)
         answer.headers.extend(problem.headers)

@@ -20,13 +20,14 @@ from app.flows.declarations import (
 from app.flows.declared_inputs import InputDeclaration
 from app.flows.declared_secrets import SecretDeclaration, SecretReference
 from app.flows.declared_types import FlowName
-from app.flows.faults import ConfigurationError, Fault, Path
+from app.flows.faults import MAX_FAULTS, ConfigurationError, Fault, Path
 from app.flows.yaml_values import Source
 
 __all__ = ["Configuration", "ConfigurationError", "Fault", "Flow", "FlowSecret", "parse"]
 
-MAX_FAULTS = 100
 SHOWN_FLOWS = 20
+ACCESS = "access_token:"
+"""Its key in a flow's ``places``, where no name has a colon."""
 
 _NO_CACHE = "has no effect: nothing is kept between runs"
 
@@ -56,7 +57,9 @@ class Flow:
     script: tuple[str, ...]
     timeout: timedelta
     places: Mapping[str, str] = field(default_factory=dict, compare=False)
-    """Where each ID token and secret is declared, as a fault of it begins: position and key."""
+    """Where each ID token and secret and, as ``ACCESS``, the access token is declared, as a fault of it
+    begins: position and key.
+    """
 
 
 class Configuration(SharedTables):
@@ -88,7 +91,8 @@ class Configuration(SharedTables):
                 each: self._place(name, table, each)
                 for table, declared in (("id_tokens", id_tokens), ("secrets", secrets))
                 for each in declared
-            },
+            }
+            | {ACCESS: self._source.fault(("flows", name, "access_token"), "").place},
         )
 
     @property
@@ -109,8 +113,8 @@ class Configuration(SharedTables):
         return f"it has {', '.join(known[:SHOWN_FLOWS])}{more}" if known else "declare it under `flows:`"
 
 
-def parse(body: bytes) -> Configuration:
-    """The configuration in ``body``, or a ``ConfigurationError`` with the faults found, many at once."""
+def parse(body: bytes, most: int | None = MAX_FAULTS) -> Configuration:
+    """The configuration in ``body``, or a ``ConfigurationError`` with ``most`` faults at once, or all."""
     source = yaml_source.load(body)
     found: Iterable[tuple[Path, str]] = ()
     try:
@@ -121,7 +125,7 @@ def parse(body: bytes) -> Configuration:
     except ValidationError as error:
         found = wording.refusals(error, Configuration, source.positions)
     faults = {(fault.line, fault.column, fault.key): fault for fault in source.faults}
-    for path, message in islice(found, MAX_FAULTS):
+    for path, message in islice(found, most):
         fault = source.fault(path, message)
         faults.setdefault((fault.line, fault.column, fault.key), fault)
     if faults:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
 from app.flows.declaration import Declaration
-from app.flows.declared_types import MAX_TABLE, Text
+from app.flows.declared_types import MAX_TABLE, Text, no_text
 from app.flows.expressions import MAX_EXPRESSION, Expression
 from app.flows.yaml_values import NO_ENVIRONMENT
 
@@ -23,7 +23,7 @@ _BOOLEAN_SCHEMA = {"anyOf": [{"type": "boolean"}, {"enum": ["true", "false"]}]}
 
 def _text_of(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError("must be text: put it in quotes")  # noqa: TRY004 - what pydantic takes
+        raise ValueError(no_text(value))  # noqa: TRY004 - what pydantic takes
     if len(value) > LONGEST_INPUT or NO_ENVIRONMENT.search(value):
         raise ValueError(f"at most {LONGEST_INPUT} characters, without NUL")
     return value

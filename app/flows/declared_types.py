@@ -23,7 +23,7 @@ MAX_TABLE = 64
 _DURATION_PATTERN = r"^[1-9][0-9]{0,5}[smhd]$"
 _FLOW_NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 _REFERENCE_PATTERN = r"^\$(?:[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\})$"
-_RESOURCE_PATTERN = r"^[A-Za-z][A-Za-z0-9+.-]*:[!-\"$-~]+$"
+_RESOURCE_PATTERN = r'^[A-Za-z][A-Za-z0-9+.-]*:[!"$-~]+$'
 _IMAGE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$"
 _AUDIENCE_PATTERN = r"^[!-~]+$"
 
@@ -84,8 +84,23 @@ def _check_flow_name(text: str) -> str | None:
     return None if fits else "a flow's name is `a-z` or `0-9`, then those, `-` or `_`, 63 at most: rename it"
 
 
+def _name_of_image(given: Any) -> Any:
+    if isinstance(given, dict) and "name" in given:
+        raise ValueError("must be text: write the `name` alone, such as `image: node:22`")
+    return given
+
+
 def _check_image(text: str) -> str | None:
     return None if re.fullmatch(_IMAGE_PATTERN, text) else "must be an image reference such as `node:22`"
+
+
+def no_text(given: Any) -> str:
+    """What to write instead of a value that is none."""
+    if isinstance(given, dict):
+        return "must be text, and a colon before a space makes a table: put all of it in quotes"
+    if isinstance(given, list):
+        return "must be text, not a list: write one value"
+    return "must be text: put it in quotes"
 
 
 def text_or_list(value: Any) -> str:
@@ -146,7 +161,7 @@ Audience = Annotated[str, Field(max_length=1024), _checked(_check_audience), _sc
 Audiences = Annotated[tuple[Audience, ...], Field(min_length=1, max_length=16)]
 TokenLife = Annotated[timedelta, _duration(timedelta(hours=1), "1h"), _DURATION]
 RunTime = Annotated[timedelta, _duration(timedelta(hours=24), "24h"), _DURATION]
-Image = Annotated[str, _checked(_check_image), _schema(_IMAGE_PATTERN)]
+Image = Annotated[str, BeforeValidator(_name_of_image), _checked(_check_image), _schema(_IMAGE_PATTERN)]
 TokenReference = Annotated[str, _checked(_check_token), _schema(_REFERENCE_PATTERN)]
 Scope = Annotated[str, _checked(_check_scope), WithJsonSchema({"enum": sorted(SCOPES)})]
 Resource = Annotated[str, _checked(_check_resource), _schema(_RESOURCE_PATTERN, LONGEST_AUDIENCE)]

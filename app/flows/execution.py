@@ -17,7 +17,7 @@ from app.clock import Clock
 from app.db import Database
 from app.errors import Conflict, InvalidInput, Overtaken, Refusal
 from app.flows import runs
-from app.flows.configuration import Flow
+from app.flows.configuration import ACCESS, Flow
 from app.flows.environment import base_environment, merged
 from app.flows.executors.local import LocalExecutor
 from app.flows.executors.outcome import Outcome as StepsOutcome
@@ -258,7 +258,7 @@ class _Execution:
                 run_id=facts.run_id,
             )
         except GrantRefused as refusal:
-            raise InvalidInput(f"access_token: {refusal.cause}") from None
+            raise InvalidInput(f"{facts.flow.places[ACCESS]}: {refusal.cause}") from None
 
     def _note(self, **names: list[str]) -> None:
         with self._node.database.writing_connection() as connection:

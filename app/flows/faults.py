@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from app.errors import InvalidInput
 
 FILE_NAME = "agent-config.yml"
+MAX_FAULTS = 100
+"""Found at once, unless all are asked for."""
 SHOWN_FAULTS = 25
 SHOWN_KEY_LENGTH = 64
 
@@ -44,11 +46,12 @@ class ConfigurationError(InvalidInput):
         self.faults = tuple(sorted(faults, key=lambda fault: (fault.line, fault.column)))
         super().__init__(self.told(FILE_NAME))
 
-    def told(self, file: str) -> str:
-        """A line for each fault, with the name that the reader has for the file."""
-        shown = [fault.told(file) for fault in self.faults[:SHOWN_FAULTS]]
+    def told(self, file: str, most: int | None = SHOWN_FAULTS) -> str:
+        """A line for each fault, with the name that the reader has for the file; ``None``: for all."""
+        shown = [fault.told(file) for fault in self.faults[:most]]
         if hidden := len(self.faults) - len(shown):
-            shown.append(f"{file}: and {hidden} more")
+            number = f"{hidden} more" if len(self.faults) < MAX_FAULTS else f"at least {hidden} more"
+            shown.append(f"{file}: and {number}; `countersign flow lint` shows all")
         return "\n".join(shown)
 
 

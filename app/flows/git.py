@@ -58,11 +58,11 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _PREFIX = "countersign-git-"
 _LEFT_AFTER_SECONDS = 3600
 _NO_BRANCH = 2
+_NO_REF = "couldn't find remote ref"
 _NOT_STARTED = {126, 127}
 _MOST_WORDS = 8192
 
 _CAUSES = (
-    (r"couldn't find remote ref", "there is no such branch"),
     (
         r"returned error: 30[0-9]|from redirection",
         "it redirects, which is not followed: give the URL that answers itself",
@@ -248,27 +248,30 @@ class Branch:
 
     def _why(self, task: str, exit_code: int, words: Path) -> SourceUnavailable:
         """In our words: its own may hold anything that the other side sent."""
-        if exit_code == _NO_BRANCH and task == "ls-remote":
-            return self._refusal(f"there is no branch {self._name}")
         if exit_code in _NOT_STARTED:
             return self._refusal("this server cannot run git: the operator installs it")
         with words.open("rb") as file:
             text = file.read(_MOST_WORDS).decode(errors="replace")
+        if (exit_code == _NO_BRANCH and task == "ls-remote") or _NO_REF in text:
+            return self._refusal(f"there is no branch {self._name}")
         _log.info("git %s of %s: exit %d: %s", task, self._url, exit_code, text.strip())
         if self._is_full():
             return self._refusal(f"more than {self._limits.transfer >> 20} MB would have to be transferred")
         for pattern, cause in _CAUSES:
             if found := re.search(pattern, text):
                 return self._refusal(found.expand(cause))
-        return self._refusal("git failed for a reason that is in the server's log")
+        return self._refusal(
+            "git failed for a reason that is in the server's log", f"git failed: {text.strip()}"
+        )
 
     def _is_full(self) -> bool:
         """Whether git was ended for writing (SIGXFSZ), which it says in many ways, or not at all."""
         full = self._limits.transfer // _BLOCK * _BLOCK
         return any(file.stat().st_size >= full for file in self._folder.rglob("*") if file.is_file())
 
-    def _refusal(self, cause: str) -> SourceUnavailable:
-        return SourceUnavailable(f"cannot read {self._url}: {cause}")
+    def _refusal(self, cause: str, for_operator: str | None = None) -> SourceUnavailable:
+        step = f"cannot read {self._url}"
+        return SourceUnavailable(f"{step}: {cause}", for_operator and f"{step}: {for_operator}")
 
 
 def remove_leftovers(now: datetime) -> None:

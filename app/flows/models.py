@@ -4,8 +4,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, select
+from sqlalchemy.orm import Mapped, column_property, mapped_column, relationship
 
 from app.db import Base
 from app.identity.models import Project, ServiceAccount, User
@@ -98,6 +98,19 @@ class Run(Base):
     project: Mapped[Project] = relationship(lazy="joined", innerjoin=True)
     user: Mapped[User] = relationship(lazy="joined", innerjoin=True)
     service_account: Mapped[ServiceAccount | None] = relationship(lazy="joined")
+    commit: Mapped[str | None] = column_property(
+        select(ConfigurationVersion.commit_sha)
+        .where(ConfigurationVersion.id == configuration_id)
+        .correlate_except(ConfigurationVersion)
+        .scalar_subquery()
+    )
+    config_sha: Mapped[str | None] = column_property(
+        select(ConfigurationVersion.sha256)
+        .where(ConfigurationVersion.id == configuration_id)
+        .correlate_except(ConfigurationVersion)
+        .scalar_subquery()
+    )
+    """With ``commit``, of its configuration, whose text a list of runs has no use for."""
 
 
 class IdempotencyKey(Base):

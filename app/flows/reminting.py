@@ -4,6 +4,7 @@ The way is that of its first tokens: decided from what is there now, signed, and
 that holds the run and asks again. Whoever ends the run, or what it lives from, comes before or after.
 """
 
+import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from math import ceil
@@ -17,6 +18,7 @@ from app.errors import Denied, InvalidInput, Overtaken, Refusal
 from app.flows import runs, unseen_tokens
 from app.flows.id_tokens import RunFacts, plan
 from app.flows.liveness import TimeIsOver, require_unchanged, time_left, why_end
+from app.flows.names import NAME_PATTERN
 from app.flows.run_facts import facts_of, variables_for
 from app.ledger.actions import AuditAction, Outcome
 from app.ledger.models import AuditRow
@@ -81,7 +83,8 @@ class Reminting:
             if time_left(run, facts.flow, now) <= timedelta(0):
                 raise TimeIsOver
             if name not in facts.flow.id_tokens:
-                raise InvalidInput(f"name: the flow declares {_names(facts)}")
+                told = name if re.fullmatch(NAME_PATTERN, name) else "this"
+                raise InvalidInput(f"name: {told} is no ID token of the flow, which declares {_names(facts)}")
             grant = self._planned(session, facts, name)
             _require_as_first(session, run_id, grant)
             _require_patience(session, facts, now)  # before anything is signed

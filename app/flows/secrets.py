@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from app.errors import InvalidInput
 from app.flows.aws_reference import AwsSecretReference
 from app.flows.aws_secrets_manager import AwsRole, AwsSecretsManager, AwsSession
 from app.flows.configuration import Flow
@@ -50,10 +51,11 @@ class RunSecrets:
         variables: Mapping[str, str],
         unrevoked: Callable[[SecretUnavailable], None],
     ) -> None:
-        """``InvalidInput`` if the variables do not say where a secret of ``flow`` is."""
+        """``InvalidInput``, with the place of the secret, if the variables do not say where one is."""
         self._sources, self._run_id, self._flow, self._unrevoked = sources, run_id, flow, unrevoked
         self._places = {
-            name: _place(secret.reference, variables, run_id) for name, secret in flow.secrets.items()
+            name: _placed(flow.places[name], secret.reference, variables, run_id)
+            for name, secret in flow.secrets.items()
         }
         self._vault: dict[tuple[VaultServer, str], KeptLogin] = {}
         self._aws: dict[tuple[AwsRole, str], AwsSession] = {}
@@ -134,7 +136,12 @@ class _InAws:
         return {"engine": "aws_secrets_manager", "region": role.region, "role": role.arn, "path": path}
 
 
-def _place(reference: SecretReference, variables: Mapping[str, str], run_id: int) -> _InVault | _InAws:
-    if isinstance(reference, AwsSecretReference):
-        return _InAws(AwsRole.of(reference, variables, run_id), reference)
-    return _InVault(VaultServer.from_variables(variables), reference)
+def _placed(
+    declared: str, reference: SecretReference, variables: Mapping[str, str], run_id: int
+) -> _InVault | _InAws:
+    try:
+        if isinstance(reference, AwsSecretReference):
+            return _InAws(AwsRole.of(reference, variables, run_id), reference)
+        return _InVault(VaultServer.from_variables(variables), reference)
+    except InvalidInput as refusal:
+        raise InvalidInput(f"{declared}: {refusal}") from None

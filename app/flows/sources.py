@@ -18,13 +18,21 @@ from app.ledger.record import Actor, record
 BRANCH = r"[A-Za-z0-9_][A-Za-z0-9._/+#@-]*"
 LONGEST_BRANCH = 200
 MOST_PROTECTED = 100
+_EXAMPLE = "https://git.example.com/acme/webapp.git"
 _SSH = re.compile(r"(git\+)?ssh:|[^/:@]+@[^/:@]+:(?![0-9]+/)", re.ASCII)
 """In either form of git-clone(1)."""
+_HEADS = "refs/heads/"
 _NEVER = re.compile(r"\.\.|//|/\.|\./|@\{|\.lock(/|$)|[./]$")
 
 
 class SourceUnavailable(Refusal):
-    """The repository could not be read; the text says where it is, and why."""
+    """The repository could not be read; the text says where it is, and why. ``for_operator`` has in it what
+    the ``git`` program said, which may be anything that the other side sent.
+    """
+
+    def __init__(self, text: str, for_operator: str | None = None) -> None:
+        super().__init__(text)
+        self.for_operator = for_operator or text
 
 
 @dataclass(frozen=True)
@@ -51,8 +59,7 @@ def _repository(url: str) -> str:
     """In one form."""
     if _SSH.match(url):
         raise InvalidInput(
-            "git: must be an https URL, and this is one of SSH: "
-            "write its https URL, such as https://git.example.com/acme/webapp.git"
+            f"git: must be an https URL, and this is one of SSH: write its https URL, such as {_EXAMPLE}"
         )
     if "@" in url:
         raise InvalidInput(
@@ -60,7 +67,7 @@ def _repository(url: str) -> str:
             "only repositories that everybody may read are read, and then without any"
         )
     try:
-        target = Target.parse(url)
+        target = Target.parse(url, like=_EXAMPLE)
     except InvalidInput as fault:
         raise InvalidInput(f"git: {fault}") from None
     if not target.path:
@@ -75,6 +82,8 @@ def _check_branch(key: str, name: str) -> None:
             f"{key}: must be a branch such as main or release/2.x, without refs/heads/: "
             f"at most {LONGEST_BRANCH} letters, digits and . _ / + # @ -"
         )
+    if name.startswith(_HEADS):
+        raise InvalidInput(f"{key}: leave refs/heads/ out: write {name.removeprefix(_HEADS)}")
 
 
 def source_of(session: Session, project: Project, *, held: bool = False) -> ProjectSource | None:

@@ -28,15 +28,13 @@ class Target:
     path: str
 
     @classmethod
-    def parse(cls, url: str) -> Self:
+    def parse(cls, url: str, like: str = "https://vault.example.com") -> Self:
         """Raises InvalidInput that completes "NAME …" and never repeats `url`, which may hold a password."""
         if "@" in url:
             raise InvalidInput("must not contain a user name or password")
         parts = _URL.fullmatch(url) if url.isascii() else None
         if not parts:
-            raise InvalidInput(
-                "must look like https://vault.example.com, without query, in ASCII (xn--… if need be)"
-            )
+            raise InvalidInput(f"must look like {like}, without query, in ASCII (xn--… if need be)")
         scheme, host, port, path = parts[1].lower(), parts[2].lower(), parts[3], parts[4]
         number = _PORTS[scheme] if port is None else int(port)
         if number not in range(1, 65536):

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from app.flows import schema
+from app.flows.declared_types import no_text
 from app.flows.faults import Path
 
 _ELSEWHERE = {
@@ -113,4 +114,4 @@ def _wrong_type(wanted: str, given: Any) -> str:
         return f"must be {wanted}"
     if isinstance(given, bool):
         return "YAML reads this word as true or false: put it in quotes"
-    return "must be text: put it in quotes"
+    return no_text(given)

@@ -210,9 +210,9 @@ def check_api_options(
     kind: AudienceKind, rendering: Rendering, introspectors: Sequence[ServiceAccount]
 ) -> None:
     if kind is not AudienceKind.API and (rendering is not Rendering.COMPOSITE or introspectors):
-        raise InvalidInput("rendering, introspect: only an api audience has them; use --kind api")
+        raise InvalidInput("kind: only an api audience has a rendering or introspectors: choose api")
     if enforced := [account.name for account in introspectors if account.is_composite]:
         raise InvalidInput(
             f"introspect: {', '.join(enforced)} can do nothing alone; "
-            "give the resource server an account created with --not-composite"
+            "give the resource server an account that is not composite"
         )

@@ -136,18 +136,18 @@ def test_lint_says_the_same_of_it(shared_flow, tmp_path, bad):
     refused = shared_flow.cli("flow", "lint", str(file), exit_code=1, json=True)
     assert f"agent-config.yml:{bad.line}:" in refused.stderr
     assert bad.says in refused.stderr
-    assert refused.stdout == ""
+    assert bad.line in [fault["line"] for fault in json.loads(refused.stdout)["faults"]]
 
 
 STARTS = {
     "undeclared input": (
         ["SIDE=" + CANARY],
-        "input 'SIDE' is not declared by flow deploy, which declares: COLOUR, OUT",
+        "inputs.SIDE: is not declared by flow deploy, which declares: COLOUR, OUT",
     ),
-    "option that is none": (["COLOUR=" + CANARY], "input COLOUR: choose one of red, blue"),
-    "input too long": (["OUT=" + CANARY + "x" * 8192], "input OUT: at most 8192 characters"),
-    "input with NUL": (["OUT=" + CANARY + "\0"], "input OUT: at most 8192 characters, without NUL"),
-    "input left out": ([], "input COLOUR is required by flow deploy: give --input COLOUR=VALUE"),
+    "option that is none": (["COLOUR=" + CANARY], "inputs.COLOUR: choose one of red, blue"),
+    "input too long": (["OUT=" + CANARY + "x" * 8192], "inputs.OUT: at most 8192 characters"),
+    "input with NUL": (["OUT=" + CANARY + "\0"], "inputs.OUT: at most 8192 characters, without NUL"),
+    "input left out": ([], "inputs.COLOUR: is required by flow deploy: give it a value"),
 }
 
 
@@ -385,10 +385,19 @@ def test_without_vaults_address_nothing_is_minted(asking_flow, address, says):
     flow = asking_flow(address)
     failed = flow.start(exit_code=1)
     assert failed.data["state"] == "failed"
-    assert says in failed.data["reason"]
+    assert failed.data["reason"].startswith("agent-config.yml:")
+    assert f": secrets.PASSWORD: {says}" in failed.data["reason"]
     assert CANARY not in failed.stdout + failed.stderr
     assert flow.count("issued_tokens") == 0
     assert not (flow.out / "ran").exists()
+
+
+def test_a_resource_that_is_not_registered_is_told_with_its_place(sample_flow):
+    sample_flow.configure_flow("true", access_token={"resource": "https://other.example"})
+    failed = sample_flow.start(exit_code=1)
+    place, _, reason = failed.data["reason"].partition(": flows.deploy.access_token: ")
+    assert place.startswith("agent-config.yml:")
+    assert reason.startswith("resource: not a registered api audience")
 
 
 def test_a_secret_too_short_to_be_masked_is_refused_with_the_reason(asking_flow):

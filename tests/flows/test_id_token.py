@@ -141,7 +141,10 @@ def test_in_a_run_there_is_no_other_command(flow):
     )
     flow.start()
     assert (flow.out / "code").read_text().split() == ["2", "1"]
-    assert "the flow declares VAULT_ID_TOKEN" in (flow.out / "refused").read_text()
+    assert (
+        "OTHER_TOKEN is no ID token of the flow, which declares VAULT_ID_TOKEN"
+        in (flow.out / "refused").read_text()
+    )
 
 
 def test_a_run_token_opens_nothing_else(flow):

@@ -6,12 +6,9 @@ from app import representation as shapes
 from app.endpoints.api.call import Call, Created
 from app.endpoints.api.operations import By, Resource
 from app.endpoints.api.places import ProjectPath, hold, place_of, readable_project
-from app.endpoints.api.reading import unprocessable
 from app.endpoints.api.schemas import Output
 from app.errors import NotFound
 from app.flows import configurations as domain
-from app.flows.configuration import ConfigurationError
-from app.flows.faults import SHOWN_FAULTS
 from app.identity.models import Project
 from app.representation import Shape
 
@@ -64,11 +61,7 @@ def put_configuration(call: Call, path: ProjectPath, content: bytes) -> Shape | 
         _checked(now, session, project)
 
     parts = call.components
-    try:
-        version = domain.store(parts.database, parts.clock, path, content, call.by, permit)
-    except ConfigurationError as error:
-        shown = error.faults[:SHOWN_FAULTS]
-        raise unprocessable((fault.place, fault.message) for fault in shown) from None
+    version = domain.store(parts.database, parts.clock, path, content, call.by, permit)
     shape = shapes.configuration_text(version, path)
     return shape if before is not None else Created(shape, f"/projects/{path}/config")
 

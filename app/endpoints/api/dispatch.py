@@ -30,6 +30,7 @@ from app.endpoints.api.resources import RESOURCES
 from app.endpoints.caller import Caller, Proof, authenticate
 from app.endpoints.problems import Problem
 from app.errors import Conflict, Denied, InvalidInput, NotFound, Overtaken
+from app.flows.faults import ConfigurationError
 from app.flows.sources import SourceUnavailable
 from app.ledger.actions import AuditAction, Outcome
 from app.ledger.record import record
@@ -53,9 +54,10 @@ class Dispatch:
         except PreconditionFailed:
             detail = "It is not as If-Match or If-None-Match says: read it again."
             raise Problem(412, "Precondition Failed", detail) from None
+        except ConfigurationError as error:
+            raise reading.misconfigured(error) from None
         except InvalidInput as refusal:
-            key, _, fix = str(refusal).partition(": ")
-            raise reading.unprocessable([(key.replace("-", "_"), fix)]) from None
+            raise reading.unprocessable([_fault(str(refusal))]) from None
         except NotFound:
             raise Problem(404, "Not Found", _NOT_FOUND) from None
         except SourceUnavailable as refusal:
@@ -166,6 +168,15 @@ def _routes() -> Map:
     rules = [Rule(each.rule, methods=[each.method], endpoint=each) for each in _operations()]
     rules += [Rule(path, methods=["GET"], endpoint=path) for path in DOCUMENTS]
     return Map(rules, redirect_defaults=False, merge_slashes=False)
+
+
+def _fault(text: str) -> tuple[str, str]:
+    """``key: fix``, the key as JSON has it; a sentence without one is about the whole request."""
+    key, colon, fix = text.partition(": ")
+    if not colon or " " in key:
+        return "request", text
+    first, dot, rest = key.partition(".")
+    return first.replace("-", "_") + dot + rest, fix
 
 
 def _admit(caller: Caller, operation: Operation) -> None:

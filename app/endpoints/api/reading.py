@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import TypeVar
+from typing import TypeVar, get_origin
 
 import orjson
 from flask import request
@@ -11,6 +11,9 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from app.endpoints.problems import Problem
+from app.flows.faults import SHOWN_FAULTS, ConfigurationError
+from app.flows.names import NAME_PATTERN
+from app.representation import configuration_fault as shown
 
 Model = TypeVar("Model", bound=BaseModel)
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
@@ -68,7 +71,15 @@ def _scalar(model: type[BaseModel], name: str, text: str) -> str | int | bool:
 def unprocessable(faults: Iterable[tuple[str, str]]) -> Problem:
     faults = list(faults)
     detail = "; ".join(f"{key}: {fix}" for key, fix in faults)
-    return Problem(422, "Unprocessable Content", detail, faults=faults)
+    errors = [{"key": key, "fix": fix} for key, fix in faults]
+    return Problem(422, "Unprocessable Content", detail, errors=errors)
+
+
+def misconfigured(error: ConfigurationError) -> Problem:
+    """Each of the first faults with its place; ``detail`` says how many more there are."""
+    errors = [shown(fault) for fault in error.faults[:SHOWN_FAULTS]]
+    detail = "; ".join(str(error).splitlines())
+    return Problem(422, "Unprocessable Content", detail, errors=errors)
 
 
 def _faults(error: ValidationError, model: type[BaseModel]) -> list[tuple[str, str]]:
@@ -77,7 +88,15 @@ def _faults(error: ValidationError, model: type[BaseModel]) -> list[tuple[str, s
 
 
 def _key(fault: ErrorDetails, model: type[BaseModel]) -> str:
+    outer, *inner = fault["loc"] or ("body",)
+    if inner and _is_table(model, outer) and re.fullmatch(NAME_PATTERN, str(inner[0])):
+        return f"{outer}.{inner[0]}"  # the caller's own name of it
     return ".".join(_tellable(part, model) for part in fault["loc"]) or "body"
+
+
+def _is_table(model: type[BaseModel], key: str | int) -> bool:
+    field = model.model_fields.get(str(key))
+    return field is not None and get_origin(field.annotation) is Mapping
 
 
 def _tellable(part: str | int, model: type[BaseModel]) -> str:

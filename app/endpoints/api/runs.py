@@ -28,6 +28,9 @@ class RunAnswer(Output):
     reason: str | None
     project: str
     flow: str
+    configuration: int | None
+    commit: str | None
+    config_sha: str | None
     user: str
     user_login: str
     service_account: str | None

@@ -59,8 +59,12 @@ class Active(Input):
 
 
 class Fault(Output):
+    """``line`` and ``column`` where the text of a configuration was refused."""
+
     key: str
     fix: str
+    line: int | None = None
+    column: int | None = None
 
 
 class ProblemBody(Output):

@@ -12,13 +12,10 @@ from app.endpoints.api.call import Call, Created
 from app.endpoints.api.configurations import ConfigurationAnswer
 from app.endpoints.api.operations import By, Resource
 from app.endpoints.api.places import ProjectPath, hold, place_of, readable_project
-from app.endpoints.api.reading import unprocessable
 from app.endpoints.api.schemas import Input, Output
 from app.endpoints.problems import Problem
 from app.errors import NotFound
 from app.flows import sources as domain
-from app.flows.configuration import ConfigurationError
-from app.flows.faults import SHOWN_FAULTS
 from app.flows.git import GitRests
 from app.identity.models import Project
 from app.representation import Shape
@@ -138,9 +135,6 @@ def refresh_source(call: Call, path: ProjectPath) -> Shape:
 def _reading() -> Iterator[None]:
     try:
         yield
-    except ConfigurationError as error:
-        faults = error.faults[:SHOWN_FAULTS]
-        raise unprocessable((fault.place, fault.message) for fault in faults) from None
     except GitRests as rests:
         wait = [("Retry-After", str(rests.seconds))]
         raise Problem(503, "Service Unavailable", str(rests), wait) from None

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from flask import request
-from pydantic import Field
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 from sqlalchemy.orm import Session
 
 from app import representation as shapes
@@ -36,6 +36,15 @@ _KEY = re.compile(r'"([!#-\[\]-~]+)"|([!#-\[\]-~]+)', re.ASCII)
 """A string of RFC 9651 §3.3.3, without what would be escaped in it; or bare, as many clients have it."""
 
 
+def _one_value(given: Any, read: ValidatorFunctionWrapHandler) -> InputValue:
+    """One refusal, not one for each type that it might have had."""
+    try:
+        value: InputValue = read(given)
+    except ValidationError:
+        raise ValueError("must be text, a number, `true` or `false`") from None
+    return value
+
+
 class StartBody(Input):
     service_account: Annotated[
         AccountName | None,
@@ -46,7 +55,7 @@ class StartBody(Input):
         ),
     ] = None
     inputs: Annotated[
-        Mapping[str, InputValue],
+        Mapping[str, Annotated[InputValue, WrapValidator(_one_value)]],
         Field(default_factory=dict, max_length=100, description="As the flow declares.", examples=[{}]),
     ]
 

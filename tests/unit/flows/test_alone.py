@@ -233,7 +233,11 @@ def role(world, named):
             "[project.admin]",
             "human: alice is developer in acme/webapp; project.admin needs owner",
         ),
-        ("owner", "[api]", "access_token: api is all that the human may do: name the scopes"),
+        (
+            "owner",
+            "[api]",
+            "access_token: api is all that the human may do: name the scopes",
+        ),
     ],
 )
 def test_the_human_needs_flow_start_and_every_scope_in_the_project(alone, held, scopes, reason):

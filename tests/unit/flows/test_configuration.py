@@ -239,7 +239,7 @@ FAULTS = [
     ("variables:\n  A: =", "2:3", "variables.A", "put it in quotes"),
     (f"variables:\n  A: {'9' * 5000}", "2:3", "variables.A", "put it in quotes"),
     ("variables:\n  A:", "2:3", "variables.A", "is empty: it must be text"),
-    ("variables:\n  A: [x]", "2:3", "variables.A", "must be text"),
+    ("variables:\n  A: [x]", "2:3", "variables.A", "must be text, not a list: write one value"),
     ('variables:\n  A: "a\\0b"', "2:3", "variables.A", "remove its escape"),
     ('variables:\n  A: "\\udfff"', "2:3", "variables.A", "remove its escape"),
     (f"variables:\n  A: {'x' * 40_000}", "2:3", "variables.A", "longer than 32768"),
@@ -248,6 +248,8 @@ FAULTS = [
     ("variables:\n  a-b: x", "2:3", "variables.a-b", "rename it"),
     ("variables:", "1:1", "variables", "is empty: it must be a table"),
     ("variables: []", "1:1", "variables", "must be a table"),
+    ("image: {name: node:22}", "1:1", "image", "write the `name` alone"),
+    ("image: {entrypoint: ['']}", "1:1", "image", "makes a table: put all of it in quotes"),
     ("image: -v", "1:1", "image", "such as `node:22`"),
     # ID tokens
     ("id_tokens:\n  T: {}", "2:3", "id_tokens.T.aud", "is required"),
@@ -324,7 +326,12 @@ FAULTS = [
     ("flows:\n  f: {script: ''}", "2:7", "flows.f.script", "is empty"),
     ("flows:\n  f: {script: []}", "2:7", "flows.f.script", "add an entry"),
     ("flows:\n  f:\n    script:\n    - make\n    - true", "5:7", "flows.f.script[1]", "put it in quotes"),
-    ("flows:\n  f:\n    script:\n    - echo x: y", "4:7", "flows.f.script[0]", "put it in quotes"),
+    (
+        "flows:\n  f:\n    script:\n    - echo x: y",
+        "4:7",
+        "flows.f.script[0]",
+        "makes a table: put all of it in quotes",
+    ),
     ("flows:\n  f:\n    script:\n    -", "4:6", "flows.f.script[0]", "is empty"),
     (flow_with("timeout: 25h"), "4:5", "flows.f.timeout", "24h at most"),
     (flow_with("inputs: {i: {type: array}}"), "4:18", "flows.f.inputs.i.type", "`number` or `boolean`"),
@@ -352,6 +359,12 @@ FAULTS = [
         "more than 16",
     ),
     (flow_with("inputs: {i: {default: 3}}"), "4:18", "flows.f.inputs.i.default", "put it in quotes"),
+    (
+        flow_with("inputs: {i: {default: [a]}}"),
+        "4:18",
+        "flows.f.inputs.i.default",
+        "must be text, not a list",
+    ),
     (flow_with("inputs: {i: {default: a, options: [b]}}"), "4:14", "flows.f.inputs.i", "add it there"),
     (flow_with("inputs: {VAULT_ADDR: {}}"), "4:14", "flows.f.inputs.VAULT_ADDR", "where Vault is"),
     (
@@ -469,7 +482,8 @@ def test_a_fault_at_the_top_is_reported_once_however_many_flows_inherit_it():
 def test_a_refusal_stays_readable_however_much_is_wrong():
     refused = refusal("variables:\n" + "".join(f"  a-{n}: x\n" for n in range(1000)))
     assert len(refused.faults) == 100
-    assert str(refused).splitlines()[25:] == ["agent-config.yml: and 75 more"]
+    rest = "agent-config.yml: and at least 75 more; `countersign flow lint` shows all"
+    assert str(refused).splitlines()[25:] == [rest]
 
 
 def leaves(data, path=()):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 
 import jsonschema_rs
 import pytest
@@ -87,6 +88,21 @@ def test_it_is_a_schema_of_its_draft_and_knows_no_other_keys():
     assert all(table["additionalProperties"] is False for table in TABLES)
     assert PUBLISHED["$defs"]["FlowDeclaration"]["required"] == ["script"]
     assert PUBLISHED["$defs"]["FlowDeclaration"]["properties"]["timeout"]["default"] == "1h"
+
+
+def patterns(node):
+    if isinstance(node, dict | list):
+        for key, inner in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from [inner] if key == "pattern" and isinstance(inner, str) else patterns(inner)
+
+
+def test_its_patterns_are_regular_expressions_of_ecma_262_in_unicode_mode():
+    """There, no character is escaped that need not be (§22.2.1, IdentityEscape)."""
+    found = [*patterns(PUBLISHED)]
+    legal = r"[\\^$.*+?()\[\]{}|/dDwWsSbBtnvfr]|x[0-9a-f]{2}|u[0-9a-f]{4}"
+    assert len(found) > 10
+    for pattern in found:
+        assert all(re.fullmatch(legal, each) for each in re.findall(r"\\(x..|u....|.)", pattern)), pattern
 
 
 def test_it_explains_every_key_to_whoever_points_at_it():

@@ -113,8 +113,18 @@ def test_a_large_repository_costs_what_its_directories_do(repository, partial):
 # What is refused
 
 
+def test_what_git_says_is_for_the_operator_alone(repository):
+    blob = repository.git("rev-parse", f"main:{NAME}").strip()
+    (repository.folder / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(SourceUnavailable, match=r"for a reason that is in the server's log$") as refused:
+        read(repository.url)
+    assert blob not in str(refused.value)
+    assert f"cannot read {repository.url}: git failed: " in refused.value.for_operator
+    assert blob in refused.value.for_operator
+
+
 def test_a_branch_that_is_not_there(repository):
-    assert refusal(repository.url, "nope").endswith("there is no such branch")
+    assert refusal(repository.url, "nope").endswith("there is no branch nope")
     with (
         reader().branch(repository.url, "nope") as branch,
         pytest.raises(SourceUnavailable, match="branch nope"),

@@ -73,7 +73,7 @@ def test_a_value_reaches_the_steps_in_its_canonical_text(declared, given, reache
     ],
 )
 def test_a_value_of_another_kind_is_refused_by_what_is_asked_for(declared, given, says):
-    with pytest.raises(InvalidInput, match=r"^input i: ") as refused:
+    with pytest.raises(InvalidInput, match=r"^inputs\.i: ") as refused:
         checked_inputs(flow(i=declared), {"i": given})
     assert says in str(refused.value)
     assert "hunter2" not in str(refused.value)
@@ -97,13 +97,18 @@ def test_what_is_not_given_has_its_default():
 
 
 def test_what_has_no_default_is_required():
-    with pytest.raises(InvalidInput, match=r"input i is required by flow f: give --input i=VALUE"):
+    with pytest.raises(InvalidInput, match=r"^inputs\.i: is required by flow f: give it a value$"):
         checked_inputs(flow(i={"type": "boolean"}), {})
 
 
 def test_what_is_not_declared_is_refused_with_what_is():
-    with pytest.raises(InvalidInput, match=r"input 'x' is not declared by flow f, which declares: a, b"):
+    with pytest.raises(InvalidInput, match=r"^inputs\.x: is not declared by flow f, which declares: a, b$"):
         checked_inputs(flow(b={"default": ""}, a={"default": ""}), {"x": "hunter2"})
+
+
+def test_what_cannot_be_a_name_is_not_repeated():
+    with pytest.raises(InvalidInput, match=r"^inputs: is not declared by flow f, which declares: none$"):
+        checked_inputs(flow(), {"hunter2!": "x"})
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=6, min_value=-(10**15), max_value=10**15))

@@ -94,6 +94,7 @@ def test_a_start_asks_git_nothing_and_the_worker_reads_it_as_it_is_then(world, r
     assert inputs_of(world, number) == {"issue": "7", "title": "none", "more": "x"}
     with world.components.database.reading() as session:
         assert session.get_one(ConfigurationVersion, run.configuration_id).commit_sha == moved
+        assert run.commit == moved
 
 
 def test_both_parties_are_named_wherever_it_is_told(world, repository):
@@ -143,7 +144,7 @@ def no_source(world, repository, git_host):
         (refused, "it answers 503"),
         (faulty, "secret"),
         (other_flow, "has no flow of that name"),
-        (other_inputs, "input 'issue' is not declared"),
+        (other_inputs, "inputs.issue: is not declared"),
         (no_source, "has no Git source"),
     ],
 )
@@ -164,9 +165,9 @@ def test_what_cannot_be_read_or_does_not_fit_fails_the_run_without_a_token(
 @pytest.mark.parametrize(
     ("inputs", "key"),
     [
-        ({"issue": "x" * 8193}, "'issue'"),
-        ({"issue": "a\0"}, "'issue'"),
-        ({"issue": float("nan")}, "'issue'"),
+        ({"issue": "x" * 8193}, r"^inputs\.issue: "),
+        ({"issue": "a\0"}, r"^inputs\.issue: "),
+        ({"issue": float("nan")}, r"^inputs\.issue: "),
         ({"x" * 256: 1}, "name"),
     ],
 )
@@ -177,7 +178,7 @@ def test_what_no_flow_would_take_is_refused_at_once(world, repository, inputs, k
 
 def test_values_keep_their_types_until_the_flow_says_what_they_are(world, repository):
     number = started(world, inputs={"issue": 7, "title": True})
-    assert "input title: must be text" in carried_out(world).reason
+    assert "inputs.title: must be text" in carried_out(world).reason
     assert row(world, number).given_inputs == {"issue": 7, "title": True}
 
 

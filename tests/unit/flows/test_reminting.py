@@ -218,7 +218,8 @@ def test_whoever_ends_it_waits_for_a_token_that_is_being_written(world, run, end
 
 def test_only_what_the_flow_declares(run, world):
     answer = run.ask("AWS_ID_TOKEN")
-    assert refused(answer, 422) == "name: the flow declares SHORT_ID_TOKEN, VAULT_ID_TOKEN"
+    declared = "is no ID token of the flow, which declares SHORT_ID_TOKEN, VAULT_ID_TOKEN"
+    assert refused(answer, 422) == f"name: AWS_ID_TOKEN {declared}"
     assert [fault["key"] for fault in answer.get_json()["errors"]] == ["name"]
     for body in (
         {},

@@ -145,5 +145,7 @@ def test_what_failed_is_named_with_its_place(world, run):
 
 
 def test_without_an_address_there_is_no_run(world, run):
-    with pytest.raises(InvalidInput, match="VAULT_SERVER_URL is not set"):
+    with pytest.raises(
+        InvalidInput, match=r"^agent-config.yml:6:3: secrets.NAME: VAULT_SERVER_URL is not set"
+    ):
         secrets_of(logins(world), run, [])

@@ -111,6 +111,7 @@ def test_a_url_that_is_none_of_a_public_repository_is_refused_and_not_repeated(u
         Wanted.checked(url, "main", None)
     assert str(refusal.value).startswith("git: must ")
     assert "hunter2" not in str(refusal.value)
+    assert "vault" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +144,13 @@ def test_a_branch(branch):
 def test_what_is_no_branch(branch, key):
     given = ("main", [branch]) if key == "protected" else (branch, None)
     with pytest.raises(InvalidInput, match=f"^{key}: must be a branch"):
+        Wanted.checked("https://git.example.com/a.git", *given)
+
+
+@pytest.mark.parametrize("key", ["branch", "protected"])
+def test_a_branch_is_named_without_its_prefix(key):
+    given = ("main", ["refs/heads/a/b"]) if key == "protected" else ("refs/heads/a/b", None)
+    with pytest.raises(InvalidInput, match=f"^{key}: leave refs/heads/ out: write a/b$"):
         Wanted.checked("https://git.example.com/a.git", *given)
 
 

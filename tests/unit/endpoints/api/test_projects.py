@@ -261,9 +261,19 @@ def test_a_configuration_is_set_and_read_back(api):
 def test_a_faulty_configuration_is_refused_with_its_places(api):
     everybody(api.world, "maintainer")
     answer = problem(put_yaml(api, "alice", b"flows:\n  fix-ci: {scripts: [x]}\nmore: 1\n"), 422)
-    assert {error["key"].split(":")[1] for error in answer["errors"]} == {"2", "3"}
+    places = [(error["line"], error["column"], error["key"]) for error in answer["errors"]]
+    assert places == [(2, 3, "flows.fix-ci.script"), (2, 12, "flows.fix-ci.scripts"), (3, 1, "more")]
+    assert answer["errors"][1]["fix"] == "unknown key: did you mean `script`?"
+    assert "agent-config.yml:3:1: more: unknown key" in answer["detail"]
     assert api.last_event().outcome == "denied"
     problem(put_yaml(api, "alice", b"", "text/plain"), 415)
+
+
+def test_faults_that_are_not_shown_are_counted(api):
+    everybody(api.world, "maintainer")
+    answer = problem(put_yaml(api, "alice", b"".join(b"k%d: x\n" % number for number in range(30))), 422)
+    assert len(answer["errors"]) == 25
+    assert "and 5 more; `countersign flow lint` shows all" in answer["detail"]
 
 
 @pytest.mark.parametrize("role", Role, ids=lambda role: role.label)

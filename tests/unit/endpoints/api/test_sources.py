@@ -138,7 +138,8 @@ def test_a_web_worker_reads_git_for_a_small_part_of_its_time(api, git_host):
 def test_a_configuration_with_faults_makes_no_source(maintained, repository):
     repository.commit("flows: {fix-ci: {script: [x], secret: y}}\n")
     answer = maintained("alice", "PUT", SOURCE, {"git": repository.url})
-    assert "agent-config.yml:1:" in problem(answer, 422)["errors"][0]["key"]
+    fault = problem(answer, 422)["errors"][0]
+    assert (fault["line"], fault["key"]) == (1, "flows.fix-ci.secret")
     problem(maintained("alice", "GET", SOURCE), 404)
 
 

@@ -1,5 +1,7 @@
 """Starting flows through the API: as whom, with what, and that asking twice is one run."""
 
+import hashlib
+
 import pytest
 from sqlalchemy import select
 
@@ -21,6 +23,9 @@ flows:
   fix-ci:
     inputs: {issue: {type: string, default: "1"}}
     script: [make test]
+  explain:
+    inputs: {the_issue: {}}
+    script: [make]
   deploy:
     access_token: {scopes: [code.write]}
     script: [make deploy]
@@ -65,6 +70,8 @@ def test_a_human_starts_a_flow_and_a_worker_will_take_it(here):
     assert (run["user_login"], run["service_account_name"]) == ("alice", "duo")
     assert run["started_by"] == run["user"]
     assert answer.headers["Location"].endswith(f"/api/v1/runs/{run['id']}")
+    assert (run["configuration"], run["commit"]) == (1, None)
+    assert run["config_sha"] == hashlib.sha256(YAML).hexdigest()
     assert here("alice", "GET", f"/runs/{run['id']}").get_json() == run
     with here.world.components.database.reading() as session:
         [given] = session.scalars(select(RunInput).where(RunInput.run_id == run["id"]))
@@ -162,23 +169,35 @@ def access_token_of(world, number: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("flow", "body", "key"),
+    ("flow", "body", "key", "fix"),
     [
-        ("fix-ci", {"service_account": "none"}, "service_account"),
-        ("fix-ci", {"service_account": "duo", "inputs": {"issue": ["1"]}}, "inputs"),
-        ("fix-ci", {"service_account": "duo", "input": {}}, "input"),
+        ("fix-ci", {"service_account": "none"}, "service_account", "names nothing"),
+        ("fix-ci", {"inputs": {"issue": ["1"]}}, "inputs.issue", "must be text, a number, `true` or `false`"),
+        ("fix-ci", {"inputs": {"s3cret!": ["1"]}}, "inputs.(unknown key)", "must be text"),
+        ("fix-ci", {"inputs": {"other": "s3cret"}}, "inputs.other", "is not declared by flow fix-ci, which"),
+        ("fix-ci", {"inputs": {"s3cret!": "1"}}, "inputs", "is not declared by flow fix-ci, which"),
+        ("fix-ci", {"inputs": {"issue": "x\0"}}, "inputs.issue", "without NUL"),
+        ("explain", {}, "inputs.the_issue", "is required by flow explain: give it a value"),
+        ("fix-ci", {"input": {}}, "input", "leave it out"),
+        ("none", {}, "flow", "the configuration has no flow of that name: it has deploy, explain, fix-ci"),
     ],
 )
-def test_what_cannot_be_is_refused_by_its_key(here, flow, body, key):
-    refused = problem(here("alice", "POST", RUNS.format(flow), body), 422)
-    assert key in {fault["key"].partition(".")[0] for fault in refused["errors"]}
+def test_what_cannot_be_is_refused_once_and_by_its_key(here, flow, body, key, fix):
+    refused = problem(here("alice", "POST", RUNS.format(flow), {"service_account": "duo"} | body), 422)
+    [fault] = refused["errors"]
+    assert fault["key"] == key
+    assert fault["fix"].startswith(fix) or fix in fault["fix"]
+    assert "s3cret" not in refused["detail"]
 
 
 def test_refusals_by_the_flow_name_its_inputs_and_flows(here):
     unknown = problem(here("alice", "POST", START, FOR_DUO | {"inputs": {"other": "s3cret"}}), 422)
     assert "other" in unknown["detail"]
     assert "s3cret" not in unknown["detail"]
-    assert "deploy, fix-ci" in problem(here("alice", "POST", RUNS.format("none"), FOR_DUO), 422)["detail"]
+    assert (
+        "deploy, explain, fix-ci"
+        in problem(here("alice", "POST", RUNS.format("none"), FOR_DUO), 422)["detail"]
+    )
 
 
 def test_one_refusal_is_one_row_in_both_names(here):
