@@ -260,7 +260,6 @@ REFUSED = [
     "token issue --service-account duo --user alice --resource https://nowhere.example",
     "token inspect FILE",
     f"flow start nowhere --project {PROJECT} {' '.join(PAIR)}",
-    "flow lint FILE",
     "run show 4711",
     "run log 4711",
     "run cancel 4711",
@@ -275,9 +274,16 @@ def test_a_refusal_is_exit_1_a_line_on_stderr_and_nothing_on_stdout(shared_flow,
     arguments = [str(tmp_path / "FILE") if word == "FILE" else word for word in words.split()]
     refused = shared_flow.cli(*arguments, exit_code=1, json=True)
     assert refused.stdout == ""
-    file = str(tmp_path / "FILE")
-    assert refused.stderr.startswith(f"{file}:1:" if words == "flow lint FILE" else "countersign: ")
+    assert refused.stderr.startswith("countersign: ")
     assert "Traceback" not in refused.stderr
+
+
+def test_the_faults_of_a_file_are_what_the_linter_was_asked_for(shared_flow, tmp_path):
+    """So that they are on stdout, as a run is that has failed (ADR 0021)."""
+    (tmp_path / "FILE").write_text("not: [what it should be")
+    found = shared_flow.cli("flow", "lint", str(tmp_path / "FILE"), exit_code=1, json=True)
+    assert [fault["line"] for fault in found.data["faults"]] == [1]
+    assert found.stderr.startswith(f"{tmp_path / 'FILE'}:1:")
 
 
 WRONGLY_USED = [

@@ -143,7 +143,7 @@ def test_what_a_starter_types_is_in_no_claim(trusting_flow, text):
 )
 def test_an_input_that_the_flow_does_not_declare_is_refused(trusting_flow, name):
     refused = trusting_flow.start(f"{name}=https://evil.example", exit_code=1)
-    assert f"'{name}' is not declared" in refused.stderr
+    assert f"inputs.{name}: is not declared" in refused.stderr
     assert "evil" not in refused.stderr
 
 

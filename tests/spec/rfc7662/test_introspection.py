@@ -160,7 +160,7 @@ def test_an_audience_that_was_removed_has_no_introspectors(world, api):
 def test_an_account_that_can_do_nothing_alone_is_no_introspector(world):
     with world.components.database.reading() as session:
         duo = accounts.find_service_account(session, "duo")
-    with pytest.raises(InvalidInput, match="--not-composite"):
+    with pytest.raises(InvalidInput, match="not composite"):
         world.change(
             audiences.register,
             ISSUER,

@@ -12,7 +12,7 @@ from tests.support.resource_server import resource_server
 
 
 def test_a_verifier_audience_has_none(world):
-    with pytest.raises(InvalidInput, match="--kind api"):
+    with pytest.raises(InvalidInput, match="choose api"):
         world.change(
             audiences.register,
             ISSUER,
