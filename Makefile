@@ -46,6 +46,15 @@ bench: $(VENV)/.dev ## measures, and prints the tables that the README quotes
 openbao: $(VENV)/.python ## builds the pinned OpenBao into .tools/bin/bao, which takes minutes and needs Go
 	@$(PYTHON) -m tests.support.prepare openbao
 
+.PHONY: vendor
+vendor: $(VENV)/.python ## copies the console's libraries of package-lock.json into app/web/static/vendor; ARGS=--check only compares
+	@$(PYTHON) -m tests.support.vendor $(ARGS)
+
+.PHONY: pictures
+pictures: $(VENV)/.dev ## takes the docs' pictures of the console anew, in Chromium
+	@$(PYTHON) -m tests.support.prepare
+	@$(PYTHON) -m tests.docs.pictures
+
 .PHONY: lock
 lock: $(VENV)/.python ## resolves the newest dependencies that pyproject.toml allows into the two lock files
 	@test -x .tools/uv/bin/uv || { $(PYTHON) -m venv .tools/uv && .tools/uv/bin/pip install --quiet uv; }

@@ -8,11 +8,12 @@ import re
 import secrets
 import signal
 from collections.abc import Callable, Iterable
+from functools import cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g, redirect, request
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import log
@@ -58,12 +59,26 @@ def create_app(settings: Settings, clock: Clock = system_clock) -> Flask:
     app.register_blueprint(authzen.blueprint(components))
     app.register_blueprint(api(components))
     app.register_blueprint(health.blueprint(components))
-    inner = _UnderIssuerPath(app.wsgi_app, urlsplit(settings.issuer).path)
+    path = urlsplit(settings.issuer).path
+    app.add_url_rule("/", "home", lambda: redirect(f"{path}/console/", 303))
+    browsers = _Console(app.wsgi_app, lambda: _console(settings, components))
+    inner = _UnderIssuerPath(browsers, path)
     count = _fetch_counter(settings, components)
     well_known = WellKnown(inner, settings.issuer, components.keyring, settings.jwks_max_age, count)
     app.wsgi_app = well_known  # type: ignore[method-assign]
     app.extensions["countersign"] = components
     return app
+
+
+def _console(settings: Settings, components: Components) -> Flask:
+    from app.web import application
+
+    def frame(app: Flask) -> None:
+        _name_requests(app, settings)
+        _add_headers(app, settings)
+        health.count_requests(app)
+
+    return application.create(components, frame)
 
 
 def from_environment() -> Flask:
@@ -104,8 +119,22 @@ class _UnderIssuerPath:
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if self._path and path.startswith(self._path + "/"):
-            environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + self._path
             environ["PATH_INFO"] = path.removeprefix(self._path)
+        environ["SCRIPT_NAME"] = self._path
+        return self._inner(environ, start_response)
+
+
+class _Console:
+    """Hands browsers over to the console, which is loaded when the first one comes."""
+
+    def __init__(self, inner: "WSGIApplication", make: Callable[[], Flask]) -> None:
+        self._inner = inner
+        self._make = cache(make)
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path == "/console" or path.startswith("/console/"):
+            return self._make()(environ, start_response)
         return self._inner(environ, start_response)
 
 
@@ -115,6 +144,7 @@ def _name_requests(app: Flask, settings: Settings) -> None:
         given = request.headers.get("X-Request-Id", "")
         trusted = _is_proxy(settings, request.remote_addr) and _REQUEST_ID.fullmatch(given)
         g.request_id = given if trusted else secrets.token_hex(8)
+        g.address = _address(settings, request.environ)
 
 
 def _is_proxy(settings: Settings, address: str | None) -> bool:
@@ -125,16 +155,22 @@ def _is_proxy(settings: Settings, address: str | None) -> bool:
 
 
 def _fetch_counter(settings: Settings, components: Components) -> Callable[[str, "WSGIEnvironment"], None]:
-    """Behind a trusted proxy, the address that it names last (the one it saw itself)."""
-
     def count(newest: str, environ: "WSGIEnvironment") -> None:
-        address = environ.get("REMOTE_ADDR", "")
-        forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
-        if forwarded and _is_proxy(settings, address):
-            address = forwarded.rpartition(",")[2].strip()
+        if environ.get("HTTP_SEC_FETCH_SITE") == "same-origin":
+            return  # the console's token inspector, which is no verifier
+        address = _address(settings, environ)
         components.fetches.note(newest, environ.get("HTTP_USER_AGENT", ""), address)
 
     return count
+
+
+def _address(settings: Settings, environ: "WSGIEnvironment") -> str:
+    """Of whoever asks: behind a trusted proxy, the address that it names last (the one it saw itself)."""
+    address = str(environ.get("REMOTE_ADDR", ""))
+    forwarded = environ.get("HTTP_X_FORWARDED_FOR", "")
+    if forwarded and _is_proxy(settings, address):
+        return str(forwarded.rpartition(",")[2].strip())
+    return address
 
 
 def _add_headers(app: Flask, settings: Settings) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from app.clock import rfc3339
 from app.flows.faults import Fault
 from app.flows.models import ConfigurationVersion, ProjectSource, Run
+from app.identity.credentials import Standing
 from app.identity.members import Membership
 from app.identity.models import (
     ClientSecret,
@@ -19,6 +20,9 @@ from app.identity.models import (
     User,
 )
 from app.identity.policy import Conjunct, Decision
+from app.identity.session_models import BrowserSession
+from app.identity.sessions import Limits
+from app.ledger.last_acts import LastAct
 from app.ledger.models import AuditRow
 from app.protocol.principals import client_id, service_account_principal, user_principal
 from app.signing.algorithms import Algorithm
@@ -41,6 +45,7 @@ def user(row: User) -> Shape:
         "login": row.login,
         "email": row.email,
         "admin": row.is_admin,
+        "auditor": row.is_auditor,
         "active": row.principal.disabled_at is None,
     }
 
@@ -126,9 +131,14 @@ def delegation(row: Delegation) -> Shape:
         "scopes": row.scopes,
         "project": row.project.path if row.project else None,
         "granted_by": row.granted_by,
+        "created_at": rfc3339(row.created_at),
         "expires_at": rfc3339(row.expires_at),
         "revoked_at": rfc3339(row.revoked_at),
     }
+
+
+def last_act(act: LastAct) -> Shape:
+    return {"at": rfc3339(act.at), "action": act.action, "project": act.project}
 
 
 def audience(row: Audience, projects: list[str], introspect: list[str]) -> Shape:
@@ -239,8 +249,25 @@ def personal_access_token(row: PersonalAccessToken) -> Shape:
     return {"id": row.id, "scopes": row.scopes} | _life(row)
 
 
+def session(row: BrowserSession, limits: Limits) -> Shape:
+    """``expires_at``: at the latest, however busy it is."""
+    moments = {
+        name: rfc3339(getattr(row, name)) for name in ("created_at", "authenticated_at", "last_seen_at")
+    }
+    came_from = {"method": row.method, "agent": row.agent, "network": row.network}
+    return {"id": row.id} | came_from | moments | {"expires_at": rfc3339(row.authenticated_at + limits.life)}
+
+
 def client_secret(row: ClientSecret) -> Shape:
     return {"id": row.id} | _life(row)
+
+
+def standing(account: str, of: Standing | None) -> Shape:
+    """How the secrets of a service account stand; ``None``: it has none."""
+    found = of or Standing(0, None, None)
+    moments = ("last_used_at", "expires_first_at")
+    told = {moment: rfc3339(getattr(found, moment)) for moment in moments}
+    return {"service_account": account, "alive": found.alive} | told
 
 
 def _life(row: PersonalAccessToken | ClientSecret) -> Shape:

@@ -298,6 +298,12 @@ class Settings:
     id_token_ttl: timedelta = _setting(
         _bounded("1m", "1h"), "10m", "Life of an ID token whose declaration names none."
     )
+    session_idle: timedelta = _setting(
+        _bounded("5m", "24h"), "1h", "How long a session of the console goes without use before it ends."
+    )
+    session_life: timedelta = _setting(
+        _bounded("15m", "30d"), "12h", "When a session of the console ends, counted from the sign-in."
+    )
     log_retention: timedelta = _setting(
         _bounded("1h", "3650d"), "90d", "How long a run's log is kept after its end; the run itself stays."
     )

@@ -16,6 +16,7 @@ from app.clock import Clock, system_clock
 from app.db import AT_LEISURE, IN_A_REQUEST, Database, Patience, sqlite_url
 from app.durable import write_once
 from app.identity.facts_cache import FactsCache
+from app.identity.sessions import Limits as SessionLimits
 from app.ledger.record import Actor
 from app.secret import Secret
 from app.settings import Settings
@@ -40,12 +41,14 @@ if TYPE_CHECKING:
     from app.flows.source_reader import SourceReader
     from app.flows.start import Starting
     from app.flows.vault_logins import VaultLogins
+    from app.identity.password_sign_in import PasswordSignIn
     from app.ledger.checkpoints import Checkpoints
     from app.ledger.key import LedgerKey
     from app.signing.keystores.moving import Mover
     from app.signing.keystores.transit_login import Login
     from app.signing.lifecycle import Lifecycle
     from app.signing.making import Maker
+    from app.signing.trials import Trials
     from app.signing.upkeep import Upkeep
 
 _log = logging.getLogger(__name__)
@@ -148,6 +151,12 @@ class Components:
         )
 
     @cached_property
+    def key_trials(self) -> "Trials":
+        from app.signing.trials import Trials
+
+        return Trials(self.keystores, self.clock)
+
+    @cached_property
     def mover(self) -> "Mover":
         from app.signing.keystores.moving import Mover
 
@@ -227,6 +236,18 @@ class Components:
     @cached_property
     def strangers(self) -> Strangers:
         return Strangers()
+
+    @property
+    def session_limits(self) -> SessionLimits:
+        return SessionLimits(idle=self.settings.session_idle, life=self.settings.session_life)
+
+    @cached_property
+    def password_sign_in(self) -> "PasswordSignIn":
+        from app.identity.password_sign_in import PasswordSignIn
+        from app.sealing import derived_key
+
+        key = derived_key(self.secret_key, "typed logins")
+        return PasswordSignIn(self.database, self.clock, key, self.session_limits)
 
     @cached_property
     def mint(self) -> Mint:

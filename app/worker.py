@@ -19,6 +19,7 @@ from app.flows.execution import end_orphans
 from app.flows.executors.local import LocalExecutor
 from app.flows.taker import Taker
 from app.flows.vault_leftovers import VaultLeftovers
+from app.identity import sign_in_upkeep
 from app.ledger.checkpoints import Checkpoints
 from app.ledger.key import LedgerKeyError
 from app.signing.upkeep import Upkeep
@@ -72,6 +73,7 @@ def keep_house(
     if not time_leapt:
         _attempt(lambda: _tell_ended(runs.fail_abandoned(database, clock())))
     _attempt(lambda: idempotency.forget_old(database, clock()))
+    _attempt(lambda: sign_in_upkeep.forget_old(database, clock()))
     _attempt(remove_logs)
 
 

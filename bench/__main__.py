@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import countersign, growth, masking, minting, oidc_provider, results, tables
+from bench import console, countersign, growth, masking, minting, oidc_provider, results, tables
 from bench.asking import Asking
 from bench.countersign import Parties
 from bench.results import Result
@@ -97,6 +97,7 @@ def measure(effort: Effort, *, quick: bool) -> Result:
         installation, parties = countersign.install(folder)
         starts = [countersign.start_cpu_seconds(installation, parties) for _ in range(effort.starts)]
         grown = _grown(folder, installation, parties, effort)
+        pages = _pages(folder, installation, effort)
         served = servers.enter_context(countersign.serving(installation, parties))
         contestants = [
             minting.signatures(effort.signatures),
@@ -115,6 +116,7 @@ def measure(effort: Effort, *, quick: bool) -> Result:
             growth=grown,
             start_cpu_seconds=starts,
             resident_bytes=served.web_worker().resident_bytes,
+            pages=pages,
         )
 
 
@@ -122,6 +124,12 @@ def _grown(folder: Path, installation: Installation, parties: Parties, effort: E
     say(f"filling {len(effort.sizes)} installations, the largest with {effort.sizes[-1]:,} rows")
     contestants = growth.contestants(folder, installation, parties, effort.sizes, effort.questions)
     return list(_followed(alternate(contestants, effort.rounds), effort.rounds))
+
+
+def _pages(folder: Path, installation: Installation, effort: Effort) -> dict[str, float]:
+    say(f"looking at the console {effort.questions} times, with {console.ROWS:,} ledger rows")
+    home = {"COUNTERSIGN_HOME_DIR": str(growth.home(folder, console.ROWS))}
+    return console.p95_seconds(installation.environment | home, effort.questions)
 
 
 def _peers(servers: ExitStack, folder: Path, tokens: int) -> list[Contestant]:

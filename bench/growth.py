@@ -24,6 +24,10 @@ def name(operation: str, rows: int) -> str:
     return f"{operation}, {rows:,} rows"
 
 
+def home(folder: Path, rows: int) -> Path:
+    return folder / f"var-{rows}"
+
+
 def contestants(
     folder: Path, installation: Installation, parties: Parties, sizes: Sequence[int], questions: int
 ) -> list[Contestant]:
@@ -45,10 +49,10 @@ def _at(environment: dict[str, str], parties: Parties, rows: int, questions: int
 
 
 def _grown(folder: Path, installation: Installation, parties: Parties, rows: int) -> dict[str, str]:
-    home = folder / f"var-{rows}"
-    shutil.copytree(installation.environment["COUNTERSIGN_HOME_DIR"], home)
-    fill(home / "countersign.sqlite3", parties, rows)
-    return installation.environment | {"COUNTERSIGN_HOME_DIR": str(home)}
+    grown = home(folder, rows)
+    shutil.copytree(installation.environment["COUNTERSIGN_HOME_DIR"], grown)
+    fill(grown / "countersign.sqlite3", parties, rows)
+    return installation.environment | {"COUNTERSIGN_HOME_DIR": str(grown)}
 
 
 def fill(database: Path, parties: Parties, rows: int) -> None:

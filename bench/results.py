@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -30,6 +30,8 @@ class Result:
     growth: Sequence[Round]
     start_cpu_seconds: Sequence[float]
     resident_bytes: int
+    pages: Mapping[str, float] = field(default_factory=dict)
+    """Seconds within which 19 of 20 views of a page of the console were shown."""
 
     @property
     def name(self) -> str:

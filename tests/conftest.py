@@ -14,6 +14,9 @@ pytest_plugins = [
     "tests.support.components",
     "tests.support.keystores",
     "tests.support.git_server",
+    "tests.support.browser",
+    "tests.support.console_client",
+    "tests.support.console_scene",
 ]
 
 register_profiles()

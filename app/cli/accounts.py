@@ -21,14 +21,17 @@ def user() -> None:
 @click.argument("login")
 @click.option("--email", required=True)
 @click.option("--admin", is_flag=True, help="May administer this installation.")
+@click.option("--auditor", is_flag=True, help="May read everything in the console.")
 @json_option
-def create_user(login: str, email: str, admin: bool, as_json: bool) -> None:
+def create_user(login: str, email: str, admin: bool, auditor: bool, as_json: bool) -> None:
     """Create a user.
 
     Example: countersign user create alice --email alice@example.com
     """
     with installation() as here, here.writing() as session:
-        row = accounts.create_user(session, login, email, is_admin=admin, by=here.actor, now=here.now)
+        row = accounts.create_user(
+            session, login, email, is_admin=admin, is_auditor=auditor, by=here.actor, now=here.now
+        )
         shape = shapes.user(row)
     show(shape, f"{shape['principal']} is {login}", as_json=as_json)
 
@@ -42,7 +45,7 @@ def list_users(as_json: bool) -> None:
     """
     with installation() as here, here.reading() as session:
         rows = [shapes.user(row) for row in session.query(User).order_by(User.id)]
-    columns = ("principal", "login", "email", "admin", "active")
+    columns = ("principal", "login", "email", "admin", "auditor", "active")
     show_all(rows, columns, "no users: countersign user create LOGIN --email E", as_json=as_json)
 
 

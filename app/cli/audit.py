@@ -1,7 +1,5 @@
 """``countersign audit``."""
 
-import csv
-import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,9 +12,8 @@ from app.cli import proof
 from app.cli.console import Commands, Installation, Number, installation, json_option, show_all
 from app.clock import parse_duration
 from app.identity.accounts import find_service_account, find_user
-from app.ledger import search
+from app.ledger import search, table
 from app.ledger.actions import AuditAction, Outcome
-from app.ledger.models import AuditRow
 from app.protocol.principals import service_account_principal, user_principal
 
 _COLUMNS = ("at", "action", "outcome", "actor", "user", "service_account", "project", "run", "detail")
@@ -130,27 +127,13 @@ def _write_json(rows: Iterator[shapes.Shape]) -> None:
 
 
 def _write_jsonl(rows: Iterator[shapes.Shape]) -> None:
-    for row in rows:
-        click.echo(orjson.dumps(row))
+    for line in table.json_lines(rows):
+        click.echo(line, nl=False)
 
 
 def _write_csv(rows: Iterator[shapes.Shape]) -> None:
-    names = [column.name for column in AuditRow.__table__.columns]
-    writer = csv.DictWriter(sys.stdout, names)
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: _spreadsheet_safe(value) for name, value in row.items()})
-
-
-def _spreadsheet_safe(value: object) -> object:
-    """A cell that a spreadsheet would take for a formula is quoted (CWE-1236)."""
-    if isinstance(value, dict):
-        return orjson.dumps(value).decode()
-    return (
-        f"'{value}"
-        if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
-        else value
-    )
+    for line in table.csv_lines(rows):
+        click.echo(line, nl=False)
 
 
 _FORMATS = {"jsonl": _write_jsonl, "json": _write_json, "csv": _write_csv}

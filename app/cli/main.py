@@ -17,6 +17,7 @@ from app.cli import (
     run_identity,
     sample,
     server,
+    sign_in,
     tokens,
 )
 from app.cli.console import Commands
@@ -66,3 +67,5 @@ for command in (
     main.add_command(command)
 for part in (run_identity.subject, run_identity.workload):
     projects.project.add_command(part)
+for way_in in (sign_in.sign_in_link, sign_in.password, sign_in.session):
+    accounts.user.add_command(way_in)

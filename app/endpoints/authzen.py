@@ -14,13 +14,14 @@ import orjson
 from flask import Blueprint, Response, request
 from sqlalchemy import Connection
 
-from app.endpoints.caller import Caller, Proof, authenticate, only_project, place_of, record_refusals
-from app.endpoints.problems import Problem
+from app.endpoints.caller import authenticate, only_project, place_of, record_refusals
 from app.identity import facts
 from app.identity.facts_cache import Key
 from app.identity.permissions import PERMISSIONS
 from app.identity.policy import Conjunct, ConjunctName, Decision, Question, decide, decide_for_the_blind
 from app.ledger.actions import AuditAction
+from app.operations.caller import Caller, Proof
+from app.operations.problem import Problem
 from app.protocol import authzen
 from app.protocol.principals import PrincipalKind, parse_principal, parties
 from app.representation import Shape, conjunct
@@ -197,7 +198,7 @@ class _Decisions:
             token = self.components.read_access_token(self.connection, text, asker)
         except NotAlive as dead:
             raise _Denied(dead.cause, context, dead.parties) from None
-        if not (caller.jti == token.jti or token.is_asked_by_its_api or caller.is_admin):
+        if not (caller.jti == token.jti or token.is_asked_by_its_api or caller.sees_all):
             raise _Denied("the token is not for an audience of the caller's", context, token.parties)
         return _Subject(
             token.user_id,
@@ -209,12 +210,12 @@ class _Decisions:
         )
 
     def _may_ask_about(self, subject: _Subject) -> bool:
-        """Administrators and resource servers about anybody, a human about all that acts in their name, and
+        """Who sees all and resource servers about anybody, a human about all that acts in their name, and
         everybody about the identity that they are.
         """
         caller = self.caller
         if caller.proof is Proof.PERSONAL_ACCESS_TOKEN:
-            return caller.is_admin or caller.user_id == subject.user_id
+            return caller.sees_all or caller.user_id == subject.user_id
         itself = (caller.user_id, caller.service_account_id)
         return itself == (subject.user_id, subject.service_account_id) or self._is_resource_server
 
@@ -231,7 +232,7 @@ class _Decisions:
     def _may_see(self, resource: authzen.Entity) -> bool:
         """Whether the caller may know what is there: others are told the same as if nothing were."""
         caller = self.caller
-        if caller.is_admin or self._is_resource_server:
+        if caller.sees_all or self._is_resource_server:
             return True
         known = self._facts(caller.user_id, caller.service_account_id, resource)
         return decide(known, caller.question("project.read"), self.components.clock()).allowed

@@ -5,15 +5,12 @@ Every caller is checked against the database at each request; nothing here is re
 
 from collections.abc import Collection
 from contextlib import nullcontext
-from dataclasses import dataclass
-from enum import Enum, auto
 from urllib.parse import unquote_plus
 
 from flask import g, request
 from sqlalchemy import Connection, select
 from werkzeug.datastructures import Authorization
 
-from app.endpoints.problems import Problem
 from app.flows.bearers import bearer_of
 from app.flows.models import Run
 from app.identity import facts, policy
@@ -24,74 +21,17 @@ from app.identity.credentials import (
     authenticate_personal_access_token,
 )
 from app.identity.models import Project
-from app.ledger.record import Actor, record
+from app.ledger.record import record
+from app.operations.caller import Caller, Proof
+from app.operations.problem import Problem
 from app.protocol.oauth_errors import OAuthError
-from app.protocol.principals import parse_client_id, parties, service_account_principal, user_principal
-from app.protocol.scopes import API, covers
+from app.protocol.principals import parse_client_id
+from app.protocol.scopes import API
 from app.secret import Secret
 from app.tokens.audiences import api_of
 from app.tokens.presented import NotAlive, PresentedToken
 from app.tokens.strangers import Kind, Stranger, dead_token
 from app.wiring import Components
-
-
-class Proof(Enum):
-    """How a caller has shown who it is."""
-
-    CLIENT_SECRET = auto()
-    PERSONAL_ACCESS_TOKEN = auto()
-    ACCESS_TOKEN = auto()
-    RUN_TOKEN = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """``scopes`` of ``None``: no token limits it. ``is_admin``: an administrator in person, in full.
-
-    ``project_id``: the only project that its token is for, as ``policy.Question`` says.
-    """
-
-    proof: Proof
-    user_id: int | None = None
-    service_account_id: int | None = None
-    scopes: tuple[str, ...] | None = None
-    delegation_id: int | None = None
-    is_admin: bool = False
-    jti: str | None = None
-    run_id: int | None = None
-    project_id: int | None = None
-    personal_access_token_id: int | None = None
-
-    @property
-    def name(self) -> str:
-        """The ledger's actor: the agent where there is one, for it is the one that acts."""
-        if self.service_account_id is not None:
-            return service_account_principal(self.service_account_id)
-        assert self.user_id is not None  # noqa: S101 - a caller is somebody
-        return user_principal(self.user_id)
-
-    @property
-    def in_person(self) -> bool:
-        """A human whom nobody acts for, with everything that is theirs."""
-        return self.proof is Proof.PERSONAL_ACCESS_TOKEN and covers(self.scopes, (API,))
-
-    def question(self, permission: str | None) -> policy.Question:
-        """As far as its token reaches."""
-        return policy.Question(
-            permission, self.scopes, self.delegation_id, self.project_id, is_of_run=self.run_id is not None
-        )
-
-    @property
-    def parties(self) -> dict[str, str]:
-        """The ledger's columns of who is concerned when it is about the caller alone."""
-        found = parties(self.user_id, self.service_account_id)
-        return {name: party for name, party in found.items() if party is not None}
-
-    def actor(self, request_id: str | None) -> Actor:
-        """Of all that this caller does; a pair's rows name both parties."""
-        human = self.parties.get("user") if self.service_account_id is not None else None
-        return Actor(name=self.name, on_behalf_of=human, request_id=request_id)
-
 
 SCHEMES = frozenset({"basic", "bearer"})
 
@@ -156,12 +96,13 @@ def _human(components: Components, connection: Connection, token: Secret) -> Cal
     holder = authenticate_personal_access_token(connection, token, components.clock())
     if holder is None:
         return None
-    is_admin = holder.is_admin and "api" in holder.scopes
+    is_in_full = API in holder.scopes
     return Caller(
         Proof.PERSONAL_ACCESS_TOKEN,
         user_id=holder.user_id,
         scopes=holder.scopes,
-        is_admin=is_admin,
+        is_admin=holder.is_admin and is_in_full,
+        is_auditor=holder.is_auditor and is_in_full,
         personal_access_token_id=holder.personal_access_token_id,
     )
 

@@ -4,7 +4,6 @@ What is unknown becomes an opaque 500 with the request id that finds its line in
 """
 
 import logging
-from collections.abc import Iterable, Mapping
 
 import orjson
 from flask import Flask, Response, g, request
@@ -12,33 +11,11 @@ from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 
+from app.operations.problem import KEYLESS, RETRY_AFTER, Problem
 from app.protocol.oauth_errors import OAuthError
 from app.signing.keystores import KeystoreError
 
-KEYLESS = "The signing key cannot be had."
-"""All that is told to a remote caller: the log has the operator's words, and the keystore's address."""
 _log = logging.getLogger(__name__)
-RETRY_AFTER = "2"
-"""Seconds after which what is unavailable may be asked again."""
-
-
-class Problem(Exception):  # noqa: N818 - an answer on purpose
-    """An RFC 9457 answer whose ``detail`` is worded for the caller; ``errors``: its member of that name."""
-
-    def __init__(
-        self,
-        status: int,
-        title: str,
-        detail: str,
-        headers: Iterable[tuple[str, str]] = (),
-        *,
-        errors: Iterable[Mapping[str, object]] = (),
-    ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.title = title
-        self.headers = tuple(headers)
-        self.errors = tuple(errors)
 
 
 def register(app: Flask) -> None:

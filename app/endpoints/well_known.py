@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import orjson
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.endpoints.problems import RETRY_AFTER
 from app.errors import Refusal
 from app.identity.permissions import SCOPES
+from app.operations.problem import RETRY_AFTER
 from app.protocol.metadata import JWKS, OAUTH_AUTHORIZATION_SERVER, OPENID_CONFIGURATION, provider_metadata
 from app.signing.keyring import Keyring, KeySnapshot
 

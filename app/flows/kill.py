@@ -43,13 +43,16 @@ class Killed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Victim:
-    """What is killed: its number, its text, its parties in the ledger, its runs, and what ends with it."""
+class Victim:
+    """What is killed: its number, its text, its parties in the ledger, its runs, and what ends with it.
+    ``hold`` it first, against what is being issued for it.
+    """
 
     number: int | str
     target: str
     columns: Mapping[str, Any]
     runs: ColumnElement[bool] | None = None
+    hold: Callable[[], object] = lambda: None
     end: Callable[[], object] = lambda: None
 
 
@@ -70,8 +73,9 @@ def kill(
     """``named``: a login, an account's name, a number, or a ``jti``. May be done again; never undone."""
     if not reason.strip() or len(reason) > LONGEST_REASON or not reason.isprintable():
         raise InvalidInput(f"reason: say why, in one line of at most {LONGEST_REASON} printable characters")
-    victim = _FIND[kind](session, named, by, now)
+    victim = find_victim(session, kind, named, by, now)
     permit(kind, victim.columns)
+    victim.hold()
     aftermath = cut_off(session, kind, victim.number, reason=reason, actor=by.name, now=now)
     # Held before the first ledger row, in the order in which a run that ends by itself takes them.
     found = runs.under_way(session, victim.runs) if victim.runs is not None else ()
@@ -88,6 +92,11 @@ def kill(
     )
     record(session, by.did(AuditAction.CUT_OFF_CREATE, now, detail=told(killed), **victim.columns))
     return killed
+
+
+def find_victim(session: Session, kind: CutOffKind, named: str, by: Actor, now: datetime) -> Victim:
+    """``NotFound`` where there is none."""
+    return _FIND[kind](session, named, by, now)
 
 
 def told(killed: Killed) -> dict[str, Any]:
@@ -107,15 +116,15 @@ def told(killed: Killed) -> dict[str, Any]:
     }
 
 
-def _revoke_tokens(session: Session, victim: _Victim, now: datetime) -> tuple[int, ...]:
+def _revoke_tokens(session: Session, victim: Victim, now: datetime) -> tuple[int, ...]:
     theirs = (PersonalAccessToken.user_id == victim.number) & PersonalAccessToken.revoked_at.is_(None)
     revoked = update(PersonalAccessToken).where(theirs).values(revoked_at=now)
     return tuple(sorted(session.scalars(revoked.returning(PersonalAccessToken.id))))
 
 
-def _user(session: Session, named: str, by: Actor, now: datetime) -> _Victim:
+def _user(session: Session, named: str, by: Actor, now: datetime) -> Victim:
     user = accounts.find_user(session, named)
-    return _Victim(
+    return Victim(
         number=user.id,
         target=user_principal(user.id),
         columns={"user": user_principal(user.id)},
@@ -124,9 +133,9 @@ def _user(session: Session, named: str, by: Actor, now: datetime) -> _Victim:
     )
 
 
-def _service_account(session: Session, named: str, by: Actor, now: datetime) -> _Victim:
+def _service_account(session: Session, named: str, by: Actor, now: datetime) -> Victim:
     account = accounts.find_service_account(session, named)
-    return _Victim(
+    return Victim(
         number=account.id,
         target=service_account_principal(account.id),
         columns={"service_account": service_account_principal(account.id)},
@@ -135,13 +144,13 @@ def _service_account(session: Session, named: str, by: Actor, now: datetime) -> 
     )
 
 
-def _delegation(session: Session, named: str, by: Actor, now: datetime) -> _Victim:
+def _delegation(session: Session, named: str, by: Actor, now: datetime) -> Victim:
     number = _number("delegation", named)
     delegation = session.get(Delegation, number)
     if delegation is None:
         raise NotFound(f"there is no delegation {number}")
     tokens = select(IssuedToken.run_id).where(IssuedToken.delegation_id == number)
-    return _Victim(
+    return Victim(
         number=number,
         target=str(number),
         columns=_pair(delegation) | {"project": delegation.project and delegation.project.path},
@@ -150,28 +159,29 @@ def _delegation(session: Session, named: str, by: Actor, now: datetime) -> _Vict
     )
 
 
-def _run(session: Session, named: str, _by: Actor, _now: datetime) -> _Victim:
-    run = runs.held_run(session, _number("run", named))  # a mint for it has committed, or is refused
-    return _Victim(
+def _run(session: Session, named: str, _by: Actor, _now: datetime) -> Victim:
+    run = runs.find_run(session, _number("run", named))
+    return Victim(
         number=run.id,
         target=str(run.id),
         columns=_pair(run) | {"project": run.project.path, "run": run.id},
         runs=Run.id == run.id,
+        hold=lambda: runs.held_run(session, run.id),  # a mint for it has committed, or is refused
     )
 
 
-def _token(session: Session, named: str, _by: Actor, _now: datetime) -> _Victim:
+def _token(session: Session, named: str, _by: Actor, _now: datetime) -> Victim:
     token = session.get(IssuedToken, named) if named.isprintable() else None
     if token is None:
         raise NotFound("token: there is none with this jti")
-    return _Victim(
+    return Victim(
         number=named,
         target=named,
         columns=_pair(token) | {"run": token.run_id, "jti": named},
     )
 
 
-_FIND: Mapping[CutOffKind, Callable[[Session, str, Actor, datetime], _Victim]] = {
+_FIND: Mapping[CutOffKind, Callable[[Session, str, Actor, datetime], Victim]] = {
     CutOffKind.USER: _user,
     CutOffKind.SERVICE_ACCOUNT: _service_account,
     CutOffKind.DELEGATION: _delegation,

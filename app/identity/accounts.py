@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.errors import Conflict, InvalidInput, NotFound
+from app.identity import session_ends, sign_in_links
 from app.identity.models import Principal, ServiceAccount, User
 from app.ledger.actions import AuditAction
 from app.ledger.record import Actor, record
@@ -24,12 +25,20 @@ _EMAIL = re.compile(r"[\x21-\x3f\x41-\x7e]{1,64}@[A-Za-z0-9.-]{1,189}", re.ASCII
 
 
 def create_user(
-    session: Session, login: str, email: str, *, is_admin: bool, by: Actor, now: datetime
+    session: Session,
+    login: str,
+    email: str,
+    *,
+    is_admin: bool,
+    is_auditor: bool = False,
+    by: Actor,
+    now: datetime,
 ) -> User:
+    """``is_auditor``: may read everything in the console, and change nothing by that."""
     check_name("login", login)
     _check_email(email)
     principal = Principal(kind=PrincipalKind.USER, created_at=now)
-    user = User(login=login, email=email, is_admin=is_admin, principal=principal)
+    user = User(login=login, email=email, is_admin=is_admin, is_auditor=is_auditor, principal=principal)
     _add(session, user, "login: is taken")
     created = by.did(AuditAction.USER_CREATE, now, user=user_principal(user.id))
     record(session, created)
@@ -37,14 +46,19 @@ def create_user(
 
 
 def change_user(
-    session: Session, user: User, *, email: str, is_admin: bool, by: Actor, now: datetime
+    session: Session,
+    user: User,
+    *,
+    email: str,
+    is_admin: bool,
+    is_auditor: bool,
+    by: Actor,
+    now: datetime,
 ) -> None:
     _check_email(email)
-    user.email, user.is_admin = email, is_admin
-    record(
-        session,
-        by.did(AuditAction.USER_CHANGE, now, user=user_principal(user.id), detail={"admin": is_admin}),
-    )
+    user.email, user.is_admin, user.is_auditor = email, is_admin, is_auditor
+    detail = {"admin": is_admin, "auditor": is_auditor}
+    record(session, by.did(AuditAction.USER_CHANGE, now, user=user_principal(user.id), detail=detail))
 
 
 def create_service_account(
@@ -65,9 +79,11 @@ def create_service_account(
 
 
 def set_user_active(session: Session, user: User, *, active: bool, by: Actor, now: datetime) -> None:
+    """Disabling signs them out for good: once enabled again, they sign in anew."""
     user.principal.disabled_at = None if active else (user.principal.disabled_at or now)
     action = AuditAction.USER_ENABLE if active else AuditAction.USER_DISABLE
-    record(session, by.did(action, now, user=user_principal(user.id)))
+    detail = {} if active else _sign_out(session, user, now)
+    record(session, by.did(action, now, user=user_principal(user.id), detail=detail))
 
 
 def set_service_account_active(
@@ -109,6 +125,13 @@ def check_name(key: str, name: str) -> None:
         )
     if name.isdecimal() or parse_client_id(name) is not None:
         raise InvalidInput(f"{key}: reads as a number or a client id: choose one that does not")
+
+
+def _sign_out(session: Session, user: User, now: datetime) -> dict[str, list[int]]:
+    """The ledger's detail. The principal is held by now: nobody begins what is not found here."""
+    ended = session_ends.end_untold(session, user.id, now)
+    sign_in_links.revoke_unused(session, user.id, now)
+    return {"sessions": [*ended]} if ended else {}
 
 
 def _check_email(email: str) -> None:

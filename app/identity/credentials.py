@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import BigInteger, Connection, bindparam, or_, select, update
+from sqlalchemy import BigInteger, Connection, bindparam, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from app.errors import InvalidInput, NotFound
@@ -144,6 +144,7 @@ class TokenHolder:
 
     user_id: int
     is_admin: bool
+    is_auditor: bool
     scopes: tuple[str, ...]
     personal_access_token_id: int
 
@@ -153,7 +154,7 @@ def authenticate_personal_access_token(
 ) -> TokenHolder | None:
     """The human whose live token this is, or ``None`` without a reason; found as a client is."""
     row = connection.execute(
-        select(User.id, User.is_admin, PersonalAccessToken.scopes, PersonalAccessToken.id)
+        select(User.id, User.is_admin, User.is_auditor, PersonalAccessToken.scopes, PersonalAccessToken.id)
         .join(PersonalAccessToken)
         .join(Principal, Principal.id == User.id)
         .where(
@@ -167,8 +168,34 @@ def authenticate_personal_access_token(
     ).one_or_none()
     if row is None:
         return None
-    user_id, is_admin, scopes, number = row
-    return TokenHolder(user_id, is_admin, tuple(scopes), number)
+    user_id, is_admin, is_auditor, scopes, number = row
+    return TokenHolder(user_id, is_admin, is_auditor, tuple(scopes), number)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Of a service account's secrets: how many are ``alive``, when any was last used, when one expires."""
+
+    alive: int
+    last_used_at: datetime | None
+    expires_first_at: datetime | None
+
+
+def standings(session: Session, accounts: Sequence[int], now: datetime) -> dict[int, Standing]:
+    """By account; one that never had a secret is absent."""
+    expiry, revoked = ClientSecret.expires_at, ClientSecret.revoked_at
+    is_alive = revoked.is_(None) & (expiry.is_(None) | (expiry > now))
+    query = (
+        select(
+            ClientSecret.service_account_id,
+            func.sum(case((is_alive, 1), else_=0)),
+            func.max(ClientSecret.last_used_at),
+            func.min(case((is_alive, expiry))),
+        )
+        .where(ClientSecret.service_account_id.in_(accounts))
+        .group_by(ClientSecret.service_account_id)
+    )
+    return {number: Standing(*found) for number, *found in session.execute(query)}
 
 
 def note_use(connection: Connection, client_secret_id: int, now: datetime) -> None:

@@ -29,6 +29,7 @@ class User(Base):
     login: Mapped[str] = mapped_column(unique=True)
     email: Mapped[str]
     is_admin: Mapped[bool]
+    is_auditor: Mapped[bool] = mapped_column(default=False)
     principal: Mapped[Principal] = relationship(lazy="joined", innerjoin=True)
 
 

@@ -35,6 +35,9 @@ PERMISSIONS: dict[str, Role] = {
 }
 """Permission name to the weakest role that has it. An unknown permission is nobody's."""
 
+READING = frozenset({"project.read", "code.read", "run.read", "audit.read"})
+"""What an auditor has everywhere. Not ``secret.read``: with it a run gets the values."""
+
 SCOPES: frozenset[str] = frozenset({API, *PERMISSIONS})
 """Every scope but the dynamic one."""
 

@@ -29,14 +29,20 @@ def projects(
     session: Session, known: Facts | None, question: Question, now: datetime, *, after: int, limit: int
 ) -> Page[Project]:
     """``known``: who asks, without a place; ``None`` sees all."""
-    query = select(Project).where(Project.deleted_at.is_(None), Project.id > after)
-    if (reach := _reach(known, question)) is not None:
-        query = query.where(Project.id.in_(reach))
-    for number in _parties(known):
-        own = select(Member.project_id).where(Member.principal_id == number)
-        query = query.where(or_(Project.id.in_(own), _in_groups_of(number, Project.path)))
+    query = select(Project).where(Project.id > after, *candidates(known, question))
     rows = session.scalars(query.order_by(Project.id).limit(limit)).all()
     return _page(session, rows, known, question, now, limit)
+
+
+def candidates(known: Facts | None, question: Question) -> list[ColumnElement[bool]]:
+    """What holds of every project that may be seen, for a query over ``Project``; ``allowed`` decides."""
+    found: list[ColumnElement[bool]] = [Project.deleted_at.is_(None)]
+    if (reach := _reach(known, question)) is not None:
+        found.append(Project.id.in_(reach))
+    for number in _parties(known):
+        own = select(Member.project_id).where(Member.principal_id == number)
+        found.append(or_(Project.id.in_(own), _in_groups_of(number, Project.path)))
+    return found
 
 
 def groups(
@@ -90,11 +96,16 @@ def _page(
     limit: int,
 ) -> Page[Seen]:
     after = rows[-1].id if len(rows) == limit else None
-    if known is None:
-        return Page(list(rows), after)
+    return Page(list(rows) if known is None else allowed(session, rows, known, question, now), after)
+
+
+def allowed(
+    session: Session, rows: Sequence[Seen], known: Facts, question: Question, now: datetime
+) -> list[Seen]:
+    """Those of the rows where the question is answered with yes."""
     places = [Place(row.path, row.id if isinstance(row, Project) else None) for row in rows]
     found = zip(rows, _there(session, known, places), strict=True)
-    return Page([row for row, facts in found if decide(facts, question, now).allowed], after)
+    return [row for row, facts in found if decide(facts, question, now).allowed]
 
 
 def _there(session: Session, known: Facts, places: Sequence[Place]) -> list[Facts]:

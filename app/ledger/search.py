@@ -53,6 +53,11 @@ def oldest_first(session: Session, wanted: Filter) -> Iterator[AuditRow]:
     yield from session.scalars(matching(wanted).order_by(*ORDER).execution_options(yield_per=1000))
 
 
+def newest_first(session: Session, wanted: Filter) -> Iterator[AuditRow]:
+    """Likewise, for whoever takes the first of them."""
+    yield from session.scalars(matching(wanted).order_by(*NEWEST_FIRST).execution_options(yield_per=1000))
+
+
 def cursor(row: AuditRow) -> str:
     """Where the next page begins; opaque to everybody else."""
     position = orjson.dumps([row.at.astimezone(UTC).isoformat(), row.writer, row.seq])

@@ -9,8 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from functools import lru_cache, partial
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -19,6 +18,7 @@ from sqlalchemy.orm import Session, aliased
 from app.clock import Clock
 from app.db import Database
 from app.forks import renewed_in_children
+from app.protocol.visitor import OTHER, agent_of, network_of
 from app.signing.checks import find_key
 from app.signing.models import JwksFetches, SigningKey
 
@@ -27,8 +27,6 @@ _MOST_OF_A_KEY = 2000
 _MOST_OF_A_NETWORK = 50
 """Agents: who makes up names in one place fills no table with them."""
 _LONGEST_AGENT = 120
-_OTHER = "other"
-_BITS = {4: 24, 6: 48}
 
 
 @dataclass
@@ -159,9 +157,9 @@ class _Names:
         if name in self._known:
             return name
         if len(self._known) >= self._most:
-            name = (kid, _OTHER, _OTHER)
+            name = (kid, OTHER, OTHER)
         elif self._agents[kid, network] >= _MOST_OF_A_NETWORK:
-            name = (kid, _OTHER, network)
+            name = (kid, OTHER, network)
         self._know(name)
         return name
 
@@ -177,17 +175,5 @@ def _count(counts: _Counts, name: _Name, more: _Count) -> None:
     found.last_at = more.last_at
 
 
-@lru_cache(maxsize=_MOST_IN_MEMORY)
-def _agent(text: str) -> str:
-    return "".join(each for each in text if " " <= each <= "~")[:_LONGEST_AGENT] or "none"
-
-
-@lru_cache(maxsize=_MOST_IN_MEMORY)
-def _network(address: str) -> str:
-    """What is kept of an address: its /24, or its /48."""
-    try:
-        known = ip_address(address)
-    except ValueError:
-        return _OTHER
-    mapped = getattr(known, "ipv4_mapped", None) or known
-    return str(ip_network((mapped, _BITS[mapped.version]), strict=False))
+_agent = lru_cache(maxsize=_MOST_IN_MEMORY)(partial(agent_of, longest=_LONGEST_AGENT))
+_network = lru_cache(maxsize=_MOST_IN_MEMORY)(network_of)

@@ -48,7 +48,7 @@ def cut_off(
     node with a faster clock has issued later than that: a slow clock kills no less.
     """
     _wait_for_mints(session, kind, target)
-    groups = unexpired(session, _COLUMN[kind] == target, now)
+    groups = living_from(session, kind, target, now)
     at = max([now, *(group.newest for group in groups)])
     cut_offs.add(session, kind, target, at=at, reason=reason, actor=actor)
     return Aftermath(
@@ -58,6 +58,13 @@ def cut_off(
         accepted_offline_until=max((group.until for group in groups), default=None),
         audiences=audiences_of(groups),
     )
+
+
+def living_from(
+    session: Session, kind: CutOffKind, target: int | str, now: datetime
+) -> list[Row[*tuple[Any, ...]]]:
+    """What a cut-off of the target would meet, as ``unexpired`` has it."""
+    return unexpired(session, _COLUMN[kind] == target, now)
 
 
 def last_expiry(session: Session, kid: str) -> datetime | None:

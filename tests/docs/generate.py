@@ -9,10 +9,10 @@ import orjson
 
 from app.cli import main
 from app.endpoints.api.blueprint import PREFIX as API
-from app.endpoints.api.operations import Operation
-from app.endpoints.api.resources import RESOURCES
 from app.flows import schema
 from app.flows.configuration import Configuration
+from app.operations.operation import Operation
+from app.operations.resources import RESOURCES
 from app.settings import PREFIX, declared
 from tests.support.tools import ROOT
 
@@ -60,7 +60,7 @@ operation, body and answer (OpenAPI 3.1): public, and enough to generate a clien
 
 A bearer token (RFC 6750), either of
 - a **personal access token** of a human (`countersign user token create`): in person, with what its scopes
-  cover. An *administrator* is one in person with scope `api`;
+  cover. An *administrator* or an *auditor* is one in person with scope `api`;
 - an **access token** whose audience is this API. Of a pair (a service account for a human) the
   [intersection](../guides/authorization.md) decides. A pair never grants a delegation, makes a credential or
   administers people.
@@ -107,8 +107,8 @@ but for a start with an `Idempotency-Key`: [starting flows](../guides/runs.md).
 ## Operations
 
 `{{+path}}` stands for a path with slashes in it, as they are or as `%2F`. *Anybody*: whoever is known, as far
-as their permissions reach; *person*: a human in person with scope `api`; *administrator*: likewise; *run*: a
-run, by its own token.
+as their permissions reach; *person*: a human in person with scope `api`; *administrator*: likewise;
+*overseer*: an administrator or an auditor, likewise; *run*: a run, by its own token.
 
 | operation | | what it does | for |
 |---|---|---|---|

@@ -70,7 +70,7 @@ def begun(world: World, *, account: str | None = "duo") -> LivingRun:
     number = start(here.database, here.clock, request, OPERATOR)
     token, sha256 = generate_run_token()
     world.change(runs.begin, number, sha256)
-    return LivingRun(world, number, token, _minted(world, number))
+    return LivingRun(world, number, token, minted(world, number))
 
 
 def living(world: World) -> LivingRun:
@@ -78,7 +78,7 @@ def living(world: World) -> LivingRun:
     return begun(world)
 
 
-def _minted(world: World, number: int) -> RunTokens:
+def minted(world: World, number: int) -> RunTokens:
     """As its executing process does."""
     here, now = world.components, world.clock()
     with here.database.reading() as session:

@@ -6,22 +6,31 @@ Standard library only. What cannot be had here is said and left to the tests, wh
 import sys
 from collections.abc import Callable
 
-from tests.support import debian, go_program, node_modules, openbao_build
+from tests.support import debian, go_program, node_modules, openbao_build, vendor
 from tests.support.progress import say
-from tests.support.tools import CURL, GIT, GO, NODE, POSTGRESQL, MissingError
+from tests.support.tools import CHROMIUM, CURL, GIT, GO, NODE, POSTGRESQL, ROOT, TOOLS, MissingError
 
 
 def main(arguments: list[str]) -> int:
     if arguments == ["openbao"]:
         return _failures(_openbao)
-    _failures(_packages, node_modules.install, go_program.built)
+    _failures(_packages, node_modules.install, _axe, go_program.built)
     if openbao_build.on_path() is None:
         _failures(_openbao)
     return 0
 
 
 def _packages() -> None:
-    debian.install(lambda: CURL.lacking() + GIT.lacking() + NODE.lacking() + POSTGRESQL.lacking())
+    needed = (CHROMIUM, CURL, GIT, NODE, POSTGRESQL)
+    debian.install(lambda: [package for tool in needed for package in tool.lacking()])
+
+
+def _axe() -> None:
+    """With what else package-lock.json names, unless that is there."""
+    folder = TOOLS / "console"
+    lock, done = folder / "package-lock.json", folder / "node_modules/.package-lock.json"
+    if not (done.exists() and lock.read_bytes() == (ROOT / lock.name).read_bytes()):
+        vendor.install(folder)
 
 
 def _openbao() -> None:

@@ -58,6 +58,7 @@ def _numbers(folder: Path) -> list[int]:
     return [int(number) for number in "".join(c if c.isdigit() else " " for c in str(folder)).split()]
 
 
+CHROMIUM = Tool("Chromium", {"chromium": "chromium"})
 CURL = Tool("curl", {"curl": "curl"})
 GIT = Tool("Git", {"git": "git"})
 GO = Tool("Go", {"go": "golang-go"}, ("/usr/local/go/bin", "/usr/lib/go-*/bin"))
@@ -65,4 +66,4 @@ NODE = Tool("Node", {"node": "nodejs", "npm": "npm"})
 POSTGRESQL = Tool(
     "PostgreSQL", {"initdb": "postgresql", "postgres": "postgresql"}, ("/usr/lib/postgresql/*/bin",)
 )
-ALL = (GO, NODE, POSTGRESQL)
+ALL = (CHROMIUM, GO, NODE, POSTGRESQL)

@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import MetaData, Table, inspect, select
 
 import app.flows.models  # noqa: F401 - each fills Base.metadata
+import app.identity.session_models  # noqa: F401
 import app.ledger.models  # noqa: F401
 import app.tokens.models  # noqa: F401
 from app.db import Base, Database, head
@@ -29,7 +30,7 @@ SAMPLES = {
     "BIGINT": 1,
     "VARCHAR": "text",
 }
-ENUMS = {"kind": "user", "state": "active"}
+ENUMS = {"kind": "user", "state": "active", "method": "link"}
 KINDS = {"audiences": "api", "issued_tokens": "access"}
 STATES = {"runs": "running"}
 

@@ -46,6 +46,7 @@ def try_it(once: bool) -> None:
             _vault(here)
             _closing(here, time.monotonic() - began)
             if not once:
+                _say(f"The console, signed in as {seed.USER}, once in 15 minutes: {seed.sign_in_link(here)}")
                 _say("Serving until Ctrl-C.")
                 _wait(server)
 

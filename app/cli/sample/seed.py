@@ -11,7 +11,7 @@ from app.cli.console import Installation, Refused
 from app.errors import NotFound
 from app.flows import configurations
 from app.flows.configuration import parse
-from app.identity import accounts, delegations, members, projects
+from app.identity import accounts, delegations, members, projects, sign_in_links
 from app.identity.models import Delegation, Project, ServiceAccount, User
 
 USER, ACCOUNT, PROJECT = "alice", "duo", "acme/webapp"
@@ -54,6 +54,13 @@ def sample(here: Installation) -> None:
             f"{PROJECT} has a configuration of its own, without flow {' and '.join(sorted(missing))}: add "
             f"that, or take the sample's: countersign project config set {PROJECT} --file {_CONFIGURATION}"
         )
+
+
+def sign_in_link(here: Installation) -> str:
+    with here.writing() as session:
+        user = accounts.find_user(session, USER)
+        issued = sign_in_links.issue(session, user, by=here.actor, now=here.now)
+    return sign_in_links.url(here.settings.issuer, issued.secret)
 
 
 def point_to_vault(here: Installation, address: str) -> None:

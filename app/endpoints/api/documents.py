@@ -6,15 +6,14 @@ from functools import cache
 import orjson
 
 from app.endpoints.api import openapi
-from app.endpoints.api.resources import RESOURCES
 from app.flows import schema
 from app.flows.configuration import Configuration
+from app.operations.resources import operations
 
 
 @cache
 def _description(issuer: str) -> bytes:
-    operations = [operation for resource in RESOURCES for operation in resource.operations]
-    return orjson.dumps(openapi.document(operations, issuer))
+    return orjson.dumps(openapi.document([*operations().values()], issuer))
 
 
 @cache

@@ -7,8 +7,8 @@ from importlib.metadata import version
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from app.endpoints.api.operations import By, Operation
-from app.endpoints.api.schemas import ProblemBody
+from app.operations.operation import By, Operation
+from app.operations.schemas import ProblemBody
 from app.representation import Shape
 from app.tokens.audiences import api_of
 
@@ -22,6 +22,7 @@ _NOT_MODIFIED: Shape = {
 _SECURITY = {
     By.ANYBODY: [_TOKEN, {"access_token": []}],
     By.PERSON: [_TOKEN],
+    By.OVERSEER: [_TOKEN],
     By.ADMINISTRATOR: [_TOKEN],
     By.RUN: [{"run_token": []}],
 }
@@ -42,11 +43,16 @@ def document(operations: Sequence[Operation], issuer: str) -> Shape:
     }
 
 
+def _whom(by: By) -> str:
+    how = ", by a personal access token with scope api" if _SECURITY[by] == [_TOKEN] else ""
+    return f"For {by.value}{how}."
+
+
 def _operation(operation: Operation, schemas: Schemas) -> Shape:
     described: Shape = {
         "operationId": operation.id,
         "summary": operation.summary,
-        "description": f"For {operation.by.value}.",
+        "description": _whom(operation.by),
         "tags": [operation.tag],
         "security": _SECURITY[operation.by],
         "parameters": [*_parameters(operation.path, "path"), *_conditions(operation)],

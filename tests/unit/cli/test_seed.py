@@ -8,7 +8,8 @@ from app.cli import console
 from app.cli.sample import seed
 from app.clock import system_clock
 from app.flows import configurations
-from app.identity import accounts, delegations, projects
+from app.identity import accounts, delegations, projects, sign_in_links
+from app.secret import Secret
 from app.settings import Settings
 from app.wiring import Components
 from tests.support.server import Installation
@@ -56,6 +57,14 @@ def test_has_its_own_delegation_whoever_else_has_one(here):
         delegations.grant(session, bob, trio, scopes=None, project=None, expires_at=until, **by_now)
     seed.sample(here)
     assert sorted(delegated(here)) == [("alice", "duo"), ("bob", "trio")]
+
+
+def test_ends_with_a_link_that_signs_its_administrator_in(here):
+    seed.sample(here)
+    secret = Secret(seed.sign_in_link(here).partition("/console/sign-in#")[2])
+    with here.writing() as session:
+        user = sign_in_links.redeem(session, secret, here.now)
+        assert (user.login, user.is_admin) == ("alice", True)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ def test_who_may_ask_about_whom(door):
             session, "root", "root@example.com", is_admin=True, by=by, now=now
         )
     )
+    world.change(accounts.create_user, "carol", "carol@example.com", is_admin=False, is_auditor=True)
     own = "Bearer " + world.ask(scope=f"api {world.scope}").get_json()["access_token"]
     subjects = {
         "pair": door.pair,
@@ -49,6 +50,8 @@ def test_who_may_ask_about_whom(door):
         door.authorization: set(subjects),
         door.personal("root"): set(subjects),
         door.personal("root", "code.read"): set(),
+        door.personal("carol"): set(subjects),
+        door.personal("carol", "code.read"): set(),
         door.personal("alice"): {"pair", "alice"},
         door.personal("bob"): {"bob"},
         own: {"pair"},

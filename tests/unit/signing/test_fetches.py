@@ -126,3 +126,9 @@ def test_what_cannot_be_written_now_is_written_later(world, tmp_path):
 def test_an_unknown_key(world):
     with pytest.raises(NotFound):
         since(world, "nothing")
+
+
+@pytest.mark.parametrize(("site", "counted"), [("same-origin", 0), ("cross-site", 1)])
+def test_the_console_that_looks_a_key_up_is_no_verifier(world, site, counted):
+    fetch(world, agent="Mozilla/5.0", **{"Sec-Fetch-Site": site})
+    assert len(since(world, world.components.keyring.current().newest)) == counted

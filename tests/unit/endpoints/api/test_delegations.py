@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.clock import rfc3339
 from app.identity import projects
 from tests.support.components import claims_of, on_every_database
 
@@ -28,6 +29,8 @@ def test_a_human_lets_an_account_act_for_them_until_they_end_it(api):
         "scopes": ["code.read"],
         "project": "acme/webapp",
         "granted_by": f"user:{world.alice}",
+        "granted_by_login": "alice",
+        "created_at": "2026-11-22T10:00:00.123456Z",
         "expires_at": "2026-12-22T10:00:00.123456Z",
         "revoked_at": None,
     }
@@ -105,3 +108,15 @@ def test_a_project_that_one_may_not_see_is_none(api):
     hidden, absent = (problem(api("alice", "POST", "/delegations", body), 422) for body in bodies)
     assert hidden | {"request_id": ""} == absent | {"request_id": ""}
     assert granted(api, "administrator", user="alice", project="secret/plan")["project"] == "secret/plan"
+
+
+def test_who_may_act_for_me_tells_what_each_did_last(api):
+    api.world.new_account("idle")
+    granted(api, service_account="idle")  # which is what alice did, and nobody else
+    api.world.clock.advance(seconds=5)
+    assert api.world.ask(scope=api.world.scope).status_code == 200
+    items = api("alice", "GET", "/me/delegations").get_json()["items"]
+    assert {each["service_account_name"]: each["last_act"] for each in items} == {
+        "duo": {"at": rfc3339(api.world.clock()), "action": "tokens:access_token:issue", "project": None},
+        "idle": None,
+    }

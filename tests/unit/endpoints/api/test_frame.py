@@ -219,6 +219,9 @@ def test_the_description_is_public_and_kept(shared_api):
     assert again.status_code == 304
 
 
+FILES = {"/log/raw": "text/plain", "/export.jsonl": "application/jsonl", "/export.csv": "text/csv"}
+
+
 def operations(api):
     document = api("nobody", "GET", "/openapi.json").get_json()
     for path, item in document["paths"].items():
@@ -238,7 +241,7 @@ def test_every_operation_says_all_that_a_client_needs(shared_api):
             assert parameter["in"] != "path" or "example" in parameter, (label, parameter["name"])
         assert operation["responses"].keys() >= ({"304"} if label.startswith("get ") else {"405"}), label
         for status, response in operation["responses"].items():
-            good = "text/plain" if label.endswith("/log/raw") else "application/json"
+            good = next((kind for end, kind in FILES.items() if label.endswith(end)), "application/json")
             kind = good if status < "4" else "application/problem+json"
             assert [*response.get("content", {kind: {}})] == [kind] or status == "204", label
     assert len(ids) == len(set(ids))

@@ -2,16 +2,18 @@
 
 import pytest
 
-from app.endpoints.api.keys import keys
+from app.clock import rfc3339
 from app.factory import create_app
 from app.identity import accounts
+from app.operations.key_conditions import key_conditions
+from app.operations.keys import keys
 from tests.support.components import OPERATOR, inhabited, settings_for
 from tests.unit.signing.keysets import assert_whole, key
 
 from .conftest import CALLERS, in_api, problem
 
 UNKNOWN = "x" * 43
-RESOURCES = (keys,)
+RESOURCES = (keys, key_conditions)
 WITHOUT_REASON = {"now": True}
 
 # Nobody, a client's secret, a composite token, an account, a narrow token, a stranger, alice.
@@ -22,6 +24,7 @@ TABLE = [
     ("list_key_fetches", "GET", f"/keys/fetches?kid={UNKNOWN}", None, (*NOT_THEIRS, 422)),
     ("get_key_impact", "GET", "/keys/{active}/impact", None, (*NOT_THEIRS, 200)),
     ("get_key_impact", "GET", f"/keys/{UNKNOWN}/impact", None, (*NOT_THEIRS, 404)),
+    ("list_key_conditions", "GET", "/keys/conditions", None, (*NOT_THEIRS, 200)),
     ("rotate_keys", "POST", "/keys/rotate", WITHOUT_REASON, (*NOT_THEIRS, 422)),
     ("rotate_keys", "POST", "/keys/rotate", {"alg": "ES256"}, (*NOT_THEIRS, 422)),
     ("revoke_key", "POST", "/keys/{active}/revoke", {}, (*NOT_THEIRS, 422)),
@@ -90,6 +93,32 @@ def test_a_rotation_is_done_once_however_many_ask_for_it(api):
 )
 def test_a_rotation_that_cannot_be_meant_is_refused(shared_api, body):
     problem(shared_api("administrator", "POST", "/keys/rotate", body), 422)
+
+
+def test_the_keys_that_sign_are_tried_and_known_to_be_due(api, caplog):
+    parts = api.world.components
+    active, following = (key(parts, state).kid for state in ("active", "next"))
+    tell = lambda: {  # noqa: E731 - of two lines, asked three times
+        each["kid"]: each for each in api("administrator", "GET", "/keys/conditions").get_json()["items"]
+    }
+    told = tell()
+    assert {kid: (each["state"], each["can_sign"], each["overdue"]) for kid, each in told.items()} == {
+        active: ("active", True, False),
+        following: ("next", True, False),
+    }
+    assert (told[active]["rotates_at"] > rfc3339(api.world.clock()), told[following]["rotates_at"]) == (
+        True,
+        None,
+    )
+    parts.settings.keys_dir.joinpath(f"{following}.pem").unlink()
+    api.world.clock.advance(days=92)
+    told = tell()
+    assert (told[following]["can_sign"], told[active]["can_sign"], told[active]["overdue"]) == (
+        False,
+        True,
+        True,
+    )
+    assert f"{following} cannot sign" in caplog.text
 
 
 def test_a_key_is_revoked_after_its_impact_was_told(api):

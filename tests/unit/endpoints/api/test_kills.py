@@ -123,3 +123,39 @@ def test_the_answer_tells_what_died_and_what_cannot_be_undone(api):
 def test_a_kill_names_one_thing_and_says_why(shared_api, body):
     problem(shared_api("administrator", "POST", "/kills", body), 422)
     assert shared_api.world.events("identity:cut_off:create") == []
+
+
+@pytest.mark.parametrize(("caller", "kind", "allowed"), CELLS)
+def test_whoever_may_kill_it_may_ask_what_that_would_end(api, caller, kind, allowed):
+    everybody(api.world, "developer")
+    path = f"/kills/impact?{kind}={targets(api)[kind]}"
+    answer = api(caller, "GET", path)
+    if allowed:
+        assert answer.status_code == 200, answer.text
+        assert answer.get_json()["kind"] == kind
+    else:
+        problem(answer, 403)
+        assert api.last_event().outcome == "denied"
+    assert api.world.events("identity:cut_off:create") == []
+
+
+def test_the_impact_foretells_what_dies(api):
+    run = new_run(api.world)
+    for kind, named in targets(api).items():
+        foretold = api("administrator", "GET", f"/kills/impact?{kind}={named}").get_json()
+        assert foretold["target"] == (f"user:{api.world.alice}" if kind == "user" else foretold["target"])
+        if kind in {"user", "service_account", "delegation"}:
+            assert run in foretold["runs"]
+            assert foretold["delegations"] == 1
+    foretold = api("administrator", "GET", "/kills/impact?user=alice").get_json()
+    killed = pull(api, "administrator", user="alice").get_json()
+    for name in ("target", "access_tokens", "id_tokens", "runs", "accepted_offline_until", "audiences"):
+        assert foretold[name] == killed[name]
+    assert foretold["personal_access_tokens"] == len(killed["personal_access_tokens"])
+    after = api("administrator", "GET", "/kills/impact?user=alice").get_json()
+    assert (after["access_tokens"], after["runs"], after["personal_access_tokens"]) == (0, [], 0)
+
+
+@pytest.mark.parametrize("query", ["", "?user=alice&run=1", "?run=x", "?reason=x", "?user=nobody-at-all"])
+def test_an_impact_is_of_one_thing_that_there_is(shared_api, query):
+    problem(shared_api("administrator", "GET", f"/kills/impact{query}"), 422)

@@ -24,6 +24,7 @@ def test_put_creates_and_then_changes_nothing_when_nothing_differs(api):
         "login": "carol",
         "email": "bob@example.org",
         "admin": False,
+        "auditor": False,
         "active": True,
     }
     count = len(api.world.events())
@@ -43,7 +44,7 @@ def test_put_replaces_and_the_ledger_names_the_administrator_and_the_request(api
     assert (row.action, row.user, row.detail) == (
         "identity:user:change",
         changed.get_json()["principal"],
-        {"admin": True},
+        {"admin": True, "auditor": False},
     )
     assert row.actor == api("administrator", "GET", "/me").get_json()["user"]["principal"]
     assert row.request_id == changed.headers["X-Request-Id"]

@@ -2,17 +2,18 @@
 
 import pytest
 
-from app.endpoints.api.delegations import delegations
-from app.endpoints.api.me import me
-from app.endpoints.api.secrets import secrets
-from app.endpoints.api.service_accounts import service_accounts
-from app.endpoints.api.tokens import tokens
-from app.endpoints.api.users import users
+from app.operations.delegations import delegations
+from app.operations.me import me
+from app.operations.memberships import memberships
+from app.operations.secrets import secrets
+from app.operations.service_accounts import service_accounts
+from app.operations.tokens import tokens
+from app.operations.users import users
 from tests.support.components import inhabited
 
 from .conftest import CALLERS, in_api, problem
 
-RESOURCES = (me, users, tokens, service_accounts, secrets, delegations)
+RESOURCES = (me, users, memberships, tokens, service_accounts, secrets, delegations)
 DUO, ALICE = "/service-accounts/duo", "/users/alice"
 NEW_DELEGATION, FOR_ALICE = {"service_account": "duo"}, {"service_account": "duo", "user": "alice"}
 UNTIL = {"expires_at": "2027-01-01T00:00:00Z"}
@@ -42,6 +43,11 @@ TABLE = [
     ("get_secret", "GET", f"{DUO}/secrets/{{secret}}", None, (*IN_PERSON, 403, 403, 200)),
     ("get_secret", "GET", "/service-accounts/shop/secrets/{secret}", None, (*IN_PERSON, 403, 403, 404)),
     ("revoke_secret", "DELETE", f"{DUO}/secrets/{{secret}}", None, (*IN_PERSON, 403, 403, 204)),
+    ("list_secret_standings", "GET", "/client-secrets", None, (*IN_PERSON, 403, 403, 200)),
+    ("list_what_runs_for_me", "GET", "/me/runs", None, (*IN_PERSON, 200, 200, 200)),
+    ("list_user_memberships", "GET", f"{ALICE}/memberships", None, (*IN_PERSON, 404, 200, 200)),
+    ("list_user_memberships", "GET", "/users/root/memberships", None, (*IN_PERSON, 404, 404, 200)),
+    ("list_service_account_memberships", "GET", f"{DUO}/memberships", None, (*IN_PERSON, 403, 403, 200)),
     ("list_delegations", "GET", "/delegations", None, (*IN_PERSON, 200, 200, 200)),
     ("list_who_may_act_for_me", "GET", "/me/delegations", None, (*IN_PERSON, 200, 200, 200)),
     ("grant_delegation", "POST", "/delegations", NEW_DELEGATION, (*IN_PERSON, 201, 201, 201)),
@@ -86,7 +92,7 @@ def test_a_cell(shared_api, spare, method, path, body, caller, status):
 
 def test_what_an_agent_is_denied_is_told_under_both_names(shared_api):
     refused = problem(shared_api("composite token", "POST", "/delegations", NEW_DELEGATION), 403)
-    assert refused["detail"] == "This is for a human in person, by a personal access token with scope api."
+    assert refused["detail"] == "This is for a human in person."
     row = shared_api.last_event()
     world = shared_api.world
     assert (row.action, row.outcome) == ("api:operation:call", "denied")

@@ -1,0 +1,24 @@
+"""A human at the door: by a link, out again, and nothing without it."""
+
+
+def test_a_link_waits_for_a_click_and_says_whom_it_signs_out(tabs, shared_installation):
+    link = shared_installation.invoke("user", "sign-in-link", "bob", json=True).data["url"]
+    with tabs.open("alice") as page:
+        page.goto(link)
+        button = page.get_by_role("button", name="Sign in with this link")
+        button.wait_for()
+        assert "#" not in page.url
+        assert page.get_by_text("alice is signed in here, and is signed out by this.").is_visible()
+        button.press("Enter")
+        page.wait_for_url(lambda url: "sign-in" not in url)
+        assert page.locator(".visitor strong").inner_text() == "bob"
+
+
+def test_a_link_signs_in_once_and_leaves_no_secret_in_the_address(tabs):
+    with tabs.open("alice") as page:
+        assert page.locator("h1").inner_text() == "Overview"
+        assert "#" not in page.url
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url("**/console/sign-in")
+        page.goto("/console/keys")
+        assert page.get_by_role("heading", level=1).inner_text() == "Sign in"
