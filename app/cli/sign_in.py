@@ -5,7 +5,7 @@ import sys
 import click
 
 from app import representation as shapes
-from app.cli.console import Commands, Number, installation, json_option, show, show_all
+from app.cli.console import Command, Commands, Number, installation, json_option, show, show_all
 from app.clock import rfc3339
 from app.identity import accounts, session_ends, sessions, sign_in_links
 from app.protocol.principals import user_principal
@@ -14,7 +14,7 @@ from app.secret import Secret
 _LONGEST_LINE = 10_000
 
 
-@click.command("sign-in-link")
+@click.command("sign-in-link", cls=Command)
 @click.argument("login")
 @json_option
 def sign_in_link(login: str, as_json: bool) -> None:

@@ -24,7 +24,7 @@ def walker(full_installation):
     return walker
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tabs(full_installation, chromium):
     with watched(full_installation, chromium) as tabs:
         yield tabs
