@@ -78,9 +78,9 @@ def _sign_in_first(app: Flask, components: Components, cookie: SessionCookie) ->
 
     @app.before_request
     def know_the_visitor() -> BaseResponse | None:
+        g.nonce, g.visit = new_nonce(), None
         if request.blueprint == "assets":
             return None
-        g.nonce, g.visit = new_nonce(), None
         g.visit = visit = _visit(components, cookie)
         is_open = request.endpoint in OPEN
         if is_forged(components.settings.issuer, visit.secret if visit and not is_open else None):
@@ -225,8 +225,7 @@ def _dress(app: Flask) -> None:
     @app.after_request
     def compress(response: Response) -> Response:
         """Pages that are read: what shows a secret once answers a POST, and stays as it is (BREACH)."""
-        is_read = request.method == "GET" and response.mimetype == "text/html"
-        if is_read and request.blueprint != "assets":
+        if request.method == "GET" and response.mimetype == "text/html":
             response.vary.add("Accept-Encoding")
             if request.accept_encodings.quality("gzip") > 0:
                 response.data = gzip.compress(response.data, _QUICKLY, mtime=0)
@@ -235,7 +234,7 @@ def _dress(app: Flask) -> None:
 
     @app.after_request
     def add_policy(response: Response) -> Response:
-        if request.blueprint != "assets":
+        if request.blueprint != "assets" or response.mimetype == "text/html":
             response.headers[HEADER] = content_security_policy(g.nonce)
             # with no-referrer a form of ours would come with "Origin: null", which is anybody's
             response.headers["Referrer-Policy"] = "same-origin"

@@ -66,8 +66,12 @@ def stages(keys: Sequence[Shape], now: datetime, *, shown: int = 3) -> tuple[Sta
 
 def is_ahead(key: Shape, now: datetime) -> bool:
     """Active, and its first signature is still to come: the first key of a new algorithm."""
+    return key["state"] == "active" and signs_later(key, now)
+
+
+def signs_later(key: Shape, now: datetime) -> bool:
     begins = key["signs_from"]
-    return key["state"] == "active" and begins is not None and datetime.fromisoformat(begins) > now
+    return begins is not None and datetime.fromisoformat(begins) > now
 
 
 def _stage(keys: Sequence[Shape], now: datetime, shown: int, state: str, title: str, meaning: str) -> Stage:

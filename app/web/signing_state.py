@@ -8,6 +8,7 @@ from app.representation import Shape
 from app.signing.algorithms import ALWAYS
 from app.signing.models import PUBLISHED
 from app.signing.transitions import MOST_PUBLISHED
+from app.web.lifecycle import signs_later
 
 _PATIENCE = timedelta(hours=1)
 """For so long a new key may be unknown to everybody without anybody being told."""
@@ -81,8 +82,8 @@ def _overdue(alg: str) -> Notice:
 
 
 def _pair(active: Shape, following: Shape | None, now: datetime) -> Pair:
-    is_early = following is not None and _is_ahead(following["signs_from"], now)
-    return Pair(active["alg"], active, following, is_early, _is_ahead(active["signs_from"], now))
+    is_early = following is not None and signs_later(following, now)
+    return Pair(active["alg"], active, following, is_early, signs_later(active, now))
 
 
 def _of_pair(pair: Pair, now: datetime, since: Mapping[str, Sequence[Shape]] | None) -> list[Notice]:
@@ -107,10 +108,6 @@ def _of_fetchers(alg: str, count: int) -> list[Notice]:
             Notice("info", f"Only one client has fetched the next {alg} key. Are those all your verifiers?")
         ]
     return []
-
-
-def _is_ahead(moment: str | None, now: datetime) -> bool:
-    return moment is not None and datetime.fromisoformat(moment) > now
 
 
 def _rs256_first(key: Shape) -> tuple[bool, str]:

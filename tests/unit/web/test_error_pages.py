@@ -147,3 +147,11 @@ def test_what_was_said_waits_for_a_whole_page(alice):
     assert 'role="alert"><svg' not in part.text
     assert 'role="alert"><svg' in alice.get("/mine").text
     assert 'role="alert"><svg' not in alice.get("/mine").text
+
+
+def test_a_file_that_an_older_page_names_and_that_is_gone_is_no_fault(alice):
+    """As in an upgrade: a page like others, under the same policy."""
+    answer = alice.get("/static/0123456789abcdef/gone.js")
+    assert answer.status_code == 404
+    assert "There is no such page." in text_of(answer)
+    assert "trusted-types htmx" in answer.headers["Content-Security-Policy"]
