@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
@@ -81,10 +81,6 @@ class Visit:
     @property
     def is_recent(self) -> bool:
         return self.now - self.holder.authenticated_at <= RECENT
-
-    @property
-    def recent_for(self) -> timedelta:
-        return max(timedelta(0), self.holder.authenticated_at + RECENT - self.now)
 
     @cached_property
     def now(self) -> datetime:

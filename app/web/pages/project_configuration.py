@@ -16,7 +16,6 @@ from app.web.pages.rights import may
 from app.web.step_up import SignInAgain
 from app.web.visit import ABSENT, Outcome, this_visit
 
-_MOST_COMPARED = 20_000
 """Lines of both together: finding out how they differ takes long for more."""
 _LAPSED = Outcome(
     None,
