@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,15 +18,25 @@ def family(ancestor: int) -> list[int]:
     return found
 
 
-def kill_family(ancestor: int) -> None:
-    """`kill -9` for all of them at once: stopped first, so that none answers the death of another."""
+def stop_family(ancestor: int) -> set[int]:
+    """SIGSTOP for all of them, those forked meanwhile included; one that was just ending may be gone."""
     members: set[int] = set()
     while fresh := set(family(ancestor)) - members:
-        for pid in fresh:
-            _send(pid, signal.SIGSTOP)
+        send(fresh, signal.SIGSTOP)
         members |= fresh
+    return members
+
+
+def kill_family(ancestor: int) -> None:
+    """`kill -9` for all of them at once: stopped first, so that none answers the death of another."""
+    send(stop_family(ancestor), signal.SIGKILL)
+
+
+def send(members: Iterable[int], number: signal.Signals) -> None:
+    """To those of them that still are."""
     for pid in members:
-        _send(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def alive_with(trace: str) -> dict[int, str]:
@@ -52,8 +62,3 @@ def _parents() -> Iterator[tuple[int, int]]:
 
 def _processes() -> Iterator[Path]:
     return (entry for entry in Path("/proc").iterdir() if entry.name.isdigit())
-
-
-def _send(pid: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support.family import family, kill_family
+from tests.support.family import kill_family, send, stop_family
 from tests.support.process import running
 from tests.support.require import require
 from tests.support.tools import POSTGRESQL
@@ -47,14 +47,11 @@ class Cluster:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """It keeps its sockets and answers nobody, as a machine that hangs."""
-        members = family(self._process.pid)
-        for pid in members:
-            os.kill(pid, signal.SIGSTOP)
+        members = stop_family(self._process.pid)
         try:
             yield
         finally:
-            for pid in members:
-                os.kill(pid, signal.SIGCONT)
+            send(members, signal.SIGCONT)
 
     @contextmanager
     def database(self) -> Iterator[str]:
