@@ -145,11 +145,9 @@ def _contradictions(form: Mapping[str, str], scopes: list[str]) -> dict[str, str
     return faults
 
 
-def _last_act(account: str, login: str) -> Any:
-    """The last event of this agent for this human, which it did itself."""
-    asked = {"service_account": account, "user": login, "limit": "20"}
-    found = ask_or_none(list_audit_events, query=asked) or {"items": []}
-    return next((each for each in found["items"] if each["actor"] == each["service_account"]), None)
+def _last_event(account: str, login: str) -> Any:
+    found = ask_or_none(list_audit_events, query={"service_account": account, "user": login, "limit": "1"})
+    return next(iter(found["items"]), None) if found else None
 
 
 def _say_ended(ended: Mapping[str, Any]) -> None:
@@ -176,7 +174,7 @@ def _show(number: int, outcome: Outcome) -> Answer:
         "delegations/show.html",
         delegation=delegation,
         meanings=MEANINGS,
-        last=_last_act(delegation["service_account_name"], delegation["user_login"]),
+        last=_last_event(delegation["service_account_name"], delegation["user_login"]),
         impact=kill_switch.impact(delegation=number),
         reason=request.form.get("reason", ""),
         refusal=outcome.refusal,

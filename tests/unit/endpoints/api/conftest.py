@@ -1,7 +1,7 @@
 """The API as each kind of caller meets it."""
 
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -24,7 +24,7 @@ is a member of nothing; `administrator` is root.
 @dataclass(frozen=True)
 class Api:
     world: World
-    authorization: dict[str, str | None]
+    authorization: dict[str, str | None] = field(repr=False)  # a failure prints this object
 
     def __call__(self, caller: str, method: str, path: str, body: Any = None, **headers: str) -> TestResponse:
         """`api("alice", "PUT", "/users/alice", {...}, If_Match='"…"')`; without a body none is sent."""

@@ -3,16 +3,23 @@
 import pytest
 
 from app.clock import rfc3339
+from app.flows import runs
 from app.identity import projects
 from tests.support.components import claims_of, on_every_database
 
 from .conftest import problem
+from .scenes import new_run
 
 
 def granted(api, caller="alice", **body):
     answer = api(caller, "POST", "/delegations", {"service_account": "duo"} | body)
     assert answer.status_code == 201, answer.text
     return answer.get_json()
+
+
+def last_acts(api):
+    items = api("alice", "GET", "/me/delegations").get_json()["items"]
+    return {each["service_account_name"]: each["last_act"] for each in items}
 
 
 @on_every_database
@@ -115,8 +122,20 @@ def test_who_may_act_for_me_tells_what_each_did_last(api):
     granted(api, service_account="idle")  # which is what alice did, and nobody else
     api.world.clock.advance(seconds=5)
     assert api.world.ask(scope=api.world.scope).status_code == 200
-    items = api("alice", "GET", "/me/delegations").get_json()["items"]
-    assert {each["service_account_name"]: each["last_act"] for each in items} == {
+    assert last_acts(api) == {
         "duo": {"at": rfc3339(api.world.clock()), "action": "tokens:access_token:issue", "project": None},
         "idle": None,
     }
+
+
+def test_what_a_run_did_as_the_agent_is_an_act_of_the_agent(api):
+    before = last_acts(api)
+    api.world.clock.advance(seconds=5)
+    run = new_run(api.world)
+    assert last_acts(api) == before  # that it was started is the starter's act
+    api.world.change(runs.begin, run, "0" * 64)
+    told = {"at": rfc3339(api.world.clock()), "action": "flows:run:start", "project": "acme/webapp"}
+    assert last_acts(api) == {"duo": told}
+    api.world.clock.advance(seconds=5)
+    api("alice", "POST", f"/runs/{run}/cancel")
+    assert last_acts(api) == {"duo": told}
