@@ -56,8 +56,8 @@ def _grown(folder: Path, installation: Installation, parties: Parties, rows: int
 
 
 def fill(database: Path, parties: Parties, rows: int) -> None:
-    """With `rows` tokens and as many ledger rows, and who they are about. Nobody verifies these chains:
-    their hashes are random, as large as real ones.
+    """With `rows` tokens and as many ledger rows, one each second until now, and who they are about. Nobody
+    verifies these chains: their hashes are random, as large as real ones.
     """
     values = {
         "rows": rows,
@@ -120,8 +120,8 @@ _FILL = (
         f"""lower(hex(randomblob(11))), 'access', (SELECT kid FROM signing_keys WHERE state = 'active'), :api,
             'api', :account, CASE WHEN i % :theirs THEN {_USERS} + 1 + i % :members ELSE :user END,
             (SELECT id FROM delegations WHERE service_account_id = :account),
-            strftime('%Y-%m-%d %H:%M:%S', '2026-01-01', i || ' seconds') || '.000000',
-            strftime('%Y-%m-%d %H:%M:%S', '2026-01-01', (900 + i) || ' seconds') || '.000000'""",  # noqa: S608 - likewise
+            strftime('%Y-%m-%d %H:%M:%S', 'now', (i - :rows) || ' seconds') || '.000000',
+            strftime('%Y-%m-%d %H:%M:%S', 'now', (900 + i - :rows) || ' seconds') || '.000000'""",  # noqa: S608 - likewise
     ),
     f"INSERT INTO ledger_writers (started_at) VALUES ({_LONG_AGO})",  # noqa: S608 - likewise
     """INSERT INTO audit_events (writer, seq, at, action, outcome, actor, user, service_account, jti, kid,

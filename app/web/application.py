@@ -39,7 +39,9 @@ from app.wiring import Components
 _log = logging.getLogger(__name__)
 OPEN = frozenset({"console.sign_in", "console.sign_in_by_password", "console.sign_in_by_link"})
 """Pages for whoever is not signed in; ``static`` files are an application's part of their own."""
-UNATTENDED = frozenset({"console.runs_state", "console.runs_log", "console.keys_conditions"})
+UNATTENDED = frozenset(
+    {"console.runs_state", "console.runs_log", "console.keys_conditions", "console.delegations_running"}
+)
 """What pages ask for by themselves, which keeps no session alive: a tab is nobody's presence (ASVS 7.3.1)."""
 _QUICKLY = 5
 _LARGEST_FORM = 2 * 1024 * 1024

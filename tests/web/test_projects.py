@@ -101,5 +101,19 @@ def test_a_flow_is_started_and_cancelled_without_a_mouse(tabs):
         expect(page.locator("#state")).to_contain_text("cancelled", timeout=20_000)
 
 
+@pytest.mark.usefixtures("configured")
+def test_who_may_act_for_me_shows_what_runs_as_it_comes_and_goes(tabs):
+    with tabs.open("bob") as page, tabs.open("bob") as other:
+        page.goto("/console/who-may-act-for-me")
+        running = page.locator("#running")
+        expect(running).to_contain_text("Nothing is running in your name.")
+        other.goto("/console/projects/acme/webapp/-/flows/wait")
+        other.get_by_role("button", name="Start", exact=True).click()
+        expect(running.get_by_role("row", name="wait")).to_contain_text("running", timeout=20_000)
+        other.get_by_role("button", name="Cancel", exact=True).first.click()
+        other.get_by_role("button", name="End the run").click()
+        expect(running).to_contain_text("Nothing is running in your name.", timeout=20_000)
+
+
 def at_the_end(log):
     return log.evaluate("log => log.scrollHeight - log.scrollTop - log.clientHeight < 30")

@@ -125,9 +125,19 @@ def delegations_mine() -> Answer:
         acting=[_judged(each) for each in found["items"]],
         first_href=url_for("console.delegations_mine") if cursor else "",
         next_href=url_for("console.delegations_mine", cursor=following) if following else "",
-        runs=visit.ask(list_what_runs_for_me)["items"],
         meanings=MEANINGS,
+        **_running(),
     )
+
+
+@console.get("/who-may-act-for-me/runs")
+def delegations_running() -> Answer:
+    """The part of the page that changes while it is read."""
+    return page("delegations/running.html", **_running())
+
+
+def _running() -> dict[str, Any]:
+    return {"runs": this_visit().ask(list_what_runs_for_me)["items"]}
 
 
 def _contradictions(form: Mapping[str, str], scopes: list[str]) -> dict[str, str]:
