@@ -246,7 +246,7 @@ def expiring(id: int, expires_at: datetime | None, **shown_once: str) -> Shape:
 
 
 def personal_access_token(row: PersonalAccessToken) -> Shape:
-    return {"id": row.id, "scopes": row.scopes} | _life(row)
+    return {"id": row.id, "name": row.name, "scopes": row.scopes} | _life(row)
 
 
 def session(row: BrowserSession, limits: Limits) -> Shape:

@@ -90,23 +90,28 @@ def user_token() -> None:
 @user_token.command("create")
 @click.argument("login")
 @click.option("--scope", "scopes", multiple=True, required=True)
+@click.option("--name", help="What its owner knows it by, such as where it is used.")
 @click.option("--expires", help="Such as 30d; without it never.")
 @json_option
-def create_user_token(login: str, scopes: tuple[str, ...], expires: str | None, as_json: bool) -> None:
+def create_user_token(
+    login: str, scopes: tuple[str, ...], name: str | None, expires: str | None, as_json: bool
+) -> None:
     """Create a personal access token; it is shown once.
 
-    Example: countersign user token create alice --scope api --expires 30d
+    Example: countersign user token create alice --scope api --name backup --expires 30d
     """
     with installation() as here, here.writing() as session:
         row, value = credentials.create_personal_access_token(
             session,
             accounts.find_user(session, login),
             scopes,
+            name=name,
             expires_at=here.expiry(expires),
             by=here.actor,
             now=here.now,
         )
-        shape = shapes.expiring(row.id, row.expires_at, token=value.reveal()) | {"scopes": row.scopes}
+        told = {"name": row.name, "scopes": row.scopes}
+        shape = shapes.expiring(row.id, row.expires_at, token=value.reveal()) | told
     show(shape, value.reveal(), as_json=as_json)
 
 

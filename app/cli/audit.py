@@ -39,6 +39,7 @@ def _filters(command: click.decorators.FC) -> click.decorators.FC:
         click.option("--since", help=f"Inclusive. {moment}"),
         click.option("--outcome", type=click.Choice([each.value for each in Outcome])),
         click.option("--action", metavar="SOURCE:SUBJECT:VERB"),
+        click.option("--request-id", metavar="ID", help="As an answer's X-Request-Id has it."),
         click.option("--jti"),
         click.option("--run", metavar="ID", type=Number("a run")),
         click.option("--project", metavar="GROUP/PROJECT"),

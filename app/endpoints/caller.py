@@ -4,11 +4,12 @@ Every caller is checked against the database at each request; nothing here is re
 """
 
 from collections.abc import Collection
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from urllib.parse import unquote_plus
 
 from flask import g, request
 from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
 from werkzeug.datastructures import Authorization
 
 from app.flows.bearers import bearer_of
@@ -19,8 +20,9 @@ from app.identity.credentials import (
     RUN_TOKEN_PREFIX,
     authenticate_client,
     authenticate_personal_access_token,
+    note_use,
 )
-from app.identity.models import Project
+from app.identity.models import PersonalAccessToken, Project
 from app.ledger.record import record
 from app.operations.caller import Caller, Proof
 from app.operations.problem import Problem
@@ -61,6 +63,8 @@ def authenticate(
     except NotAlive as dead:
         caller, refusal = None, dead_token(dead.cause, dead.parties) if dead.parties else refusal
     if caller is not None:
+        if caller.use_is_due and connection is None:
+            _note_use(components, caller)
         return caller
     if connection is None:  # one that is under way holds SQLite's only lock, and it began with this caller
         record_refusals(components, refusal)
@@ -104,7 +108,16 @@ def _human(components: Components, connection: Connection, token: Secret) -> Cal
         is_admin=holder.is_admin and is_in_full,
         is_auditor=holder.is_auditor and is_in_full,
         personal_access_token_id=holder.personal_access_token_id,
+        use_is_due=holder.use_is_due,
     )
+
+
+def _note_use(components: Components, caller: Caller) -> None:
+    """A database that takes no writing still answers who only reads."""
+    number = caller.personal_access_token_id
+    assert number is not None  # noqa: S101 - no other credential's use is noted here
+    with suppress(DBAPIError), components.database.writing_connection() as connection:
+        note_use(connection, PersonalAccessToken, number, components.clock())
 
 
 def _run(connection: Connection, given: Authorization) -> Caller | None:

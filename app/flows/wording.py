@@ -17,6 +17,7 @@ _ELSEWHERE = {
     "network_policy": "no executor of this server can enforce it, and it is not ignored: remove it",
     "gcp_secret_manager": "is not available: use `vault` or `aws_secrets_manager`",
     "azure_key_vault": "is not available: use `vault` or `aws_secrets_manager`",
+    "akeyless": "is not available: use `vault` or `aws_secrets_manager`",
     "gitlab_secrets_manager": "is not available: use `vault` or `aws_secrets_manager`",
 }
 """Keys that a reader of GitLab's documentation may try."""

@@ -27,6 +27,7 @@ CLIENT_SECRET_PREFIX = "cssa_"  # noqa: S105 - what secret scanners look for
 PERSONAL_ACCESS_TOKEN_PREFIX = "cspat_"  # noqa: S105 - likewise
 RUN_TOKEN_PREFIX = "csrun_"  # noqa: S105 - likewise
 _USE_IS_NOTED_EVERY = timedelta(minutes=1)
+LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Client:
     is_composite: bool
     client_secret_id: int
     use_is_due: bool
-    """Whether this use is to be noted; a row that every token wrote would be its slowest part."""
+    """Whether this use is to be noted; a row that every use wrote would be its slowest part."""
 
 
 def create_client_secret(
@@ -69,20 +70,28 @@ def create_personal_access_token(
     user: User,
     scopes: Sequence[str],
     *,
+    name: str | None = None,
     expires_at: datetime | None,
     made_with: PersonalAccessToken | None = None,
     by: Actor,
     now: datetime,
 ) -> tuple[PersonalAccessToken, Secret]:
-    """One that is ``made_with`` another ends with it at the latest."""
+    """One that is ``made_with`` another ends with it at the latest. ``name``: what its owner knows it by."""
     if not scopes or not set(scopes) <= SCOPES:
         raise InvalidInput(f"scope: use one or more of {', '.join(sorted(SCOPES))}")
+    if name is not None and not (name.strip() and name.isprintable() and len(name) <= LONGEST_NAME):
+        raise InvalidInput(f"name: is 1 to {LONGEST_NAME} printable characters")
     if made_with is not None and made_with.expires_at is not None:
         expires_at = min(expires_at or made_with.expires_at, made_with.expires_at)
     _refuse_past(expires_at, now)
     value, sha256 = _generate(PERSONAL_ACCESS_TOKEN_PREFIX)
     row = PersonalAccessToken(
-        user_id=user.id, sha256=sha256, scopes=sorted(set(scopes)), created_at=now, expires_at=expires_at
+        user_id=user.id,
+        name=name,
+        sha256=sha256,
+        scopes=sorted(set(scopes)),
+        created_at=now,
+        expires_at=expires_at,
     )
     session.add(row)
     session.flush()
@@ -134,8 +143,7 @@ def authenticate_client(
     if row is None:
         return None
     number, name, is_composite, secret_id, last_used_at = row
-    due = last_used_at is None or now - last_used_at >= _USE_IS_NOTED_EVERY
-    return Client(number, name, is_composite, secret_id, due)
+    return Client(number, name, is_composite, secret_id, _use_is_due(last_used_at, now))
 
 
 @dataclass(frozen=True)
@@ -147,6 +155,7 @@ class TokenHolder:
     is_auditor: bool
     scopes: tuple[str, ...]
     personal_access_token_id: int
+    use_is_due: bool
 
 
 def authenticate_personal_access_token(
@@ -154,7 +163,14 @@ def authenticate_personal_access_token(
 ) -> TokenHolder | None:
     """The human whose live token this is, or ``None`` without a reason; found as a client is."""
     row = connection.execute(
-        select(User.id, User.is_admin, User.is_auditor, PersonalAccessToken.scopes, PersonalAccessToken.id)
+        select(
+            User.id,
+            User.is_admin,
+            User.is_auditor,
+            PersonalAccessToken.scopes,
+            PersonalAccessToken.id,
+            PersonalAccessToken.last_used_at,
+        )
         .join(PersonalAccessToken)
         .join(Principal, Principal.id == User.id)
         .where(
@@ -168,8 +184,8 @@ def authenticate_personal_access_token(
     ).one_or_none()
     if row is None:
         return None
-    user_id, is_admin, is_auditor, scopes, number = row
-    return TokenHolder(user_id, is_admin, is_auditor, tuple(scopes), number)
+    user_id, is_admin, is_auditor, scopes, number, last_used_at = row
+    return TokenHolder(user_id, is_admin, is_auditor, tuple(scopes), number, _use_is_due(last_used_at, now))
 
 
 @dataclass(frozen=True)
@@ -198,12 +214,16 @@ def standings(session: Session, accounts: Sequence[int], now: datetime) -> dict[
     return {number: Standing(*found) for number, *found in session.execute(query)}
 
 
-def note_use(connection: Connection, client_secret_id: int, now: datetime) -> None:
+def note_use(
+    connection: Connection, of: type[ClientSecret | PersonalAccessToken], number: int, now: datetime
+) -> None:
     """Once, whoever comes at the same moment: of those who wait here the others find it noted."""
-    last = ClientSecret.last_used_at
-    due = or_(last.is_(None), last <= now - _USE_IS_NOTED_EVERY)
-    noted = update(ClientSecret).where(ClientSecret.id == client_secret_id, due)
-    connection.execute(noted.values(last_used_at=now))
+    due = or_(of.last_used_at.is_(None), of.last_used_at <= now - _USE_IS_NOTED_EVERY)
+    connection.execute(update(of).where(of.id == number, due).values(last_used_at=now))
+
+
+def _use_is_due(last: datetime | None, now: datetime) -> bool:
+    return last is None or now - last >= _USE_IS_NOTED_EVERY
 
 
 def generate_run_token() -> tuple[Secret, str]:

@@ -37,7 +37,7 @@ class AuditRow(Base):
     __tablename__ = "audit_events"
     __table_args__ = (
         Index("ix_audit_events_at", *_ORDER),
-        *(_search(name) for name in ("user", "service_account", "project", "run", "jti")),
+        *(_search(name) for name in ("user", "service_account", "project", "run", "jti", "request_id")),
         _search("service_account", "user"),
         Index("ix_audit_events_action", "action", *_ORDER),
         _search("outcome", where="outcome <> 'success'"),  # nearly all succeed: for those `at` serves

@@ -17,7 +17,7 @@ from app.ledger.models import AuditRow
 ORDER = (AuditRow.at, AuditRow.writer, AuditRow.seq)
 NEWEST_FIRST = tuple(column.desc() for column in ORDER)
 
-_EQUAL = ("actor", "user", "service_account", "project", "run", "jti", "action")
+_EQUAL = ("actor", "user", "service_account", "project", "run", "jti", "request_id", "action")
 
 _NO_CURSOR = "cursor: is not one that a page of this ledger ended with"
 
@@ -32,6 +32,7 @@ class Filter:
     project: str | None = None
     run: int | None = None
     jti: str | None = None
+    request_id: str | None = None
     action: str | None = None
     outcome: Outcome | None = None
     since: datetime | None = None

@@ -86,6 +86,18 @@ class AuditFilter(Input):
     project: ProjectPath | None = None
     run: Number | None = None
     jti: Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[\x21-\x7e]*$")] | None = None
+    request_id: (
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=128,
+                pattern=r"^[\x21-\x7e]*$",
+                description="As the answer's `X-Request-Id` and error pages tell it.",
+            ),
+        ]
+        | None
+    ) = None
     action: AuditAction | None = None
     outcome: Outcome | None = None
     since: Annotated[Time, Field(description="Inclusive.")] | None = None

@@ -39,6 +39,8 @@ class Caller:
     project_id: int | None = None
     personal_access_token_id: int | None = None
     session_id: int | None = None
+    use_is_due: bool = False
+    """Whether this use of its credential is to be noted."""
 
     @property
     def name(self) -> str:

@@ -21,6 +21,7 @@ tokens = Resource("Personal access tokens")
 
 class TokenAnswer(Output):
     id: int
+    name: str | None
     scopes: list[str]
     created_at: Time
     expires_at: Time | None
@@ -33,6 +34,15 @@ class NewToken(TokenAnswer):
 
 
 class TokenBody(Input):
+    name: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=credentials.LONGEST_NAME,
+            description="What you know it by, such as where it is used.",
+            examples=["backup of the wiki"],
+        ),
+    ] = None
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=50, examples=[["api"]])]
     expires_at: Annotated[
         Time | None, Field(description="Without it, and at the latest, as the token it is made with.")
@@ -58,6 +68,7 @@ def create_token(call: Call, login: Login, body: TokenBody) -> Created:
         call.session,
         user,
         body.scopes,
+        name=body.name,
         expires_at=call.expiry(body.expires_at),
         made_with=None if mother is None else call.session.get(PersonalAccessToken, mother),
         by=call.by,

@@ -114,7 +114,7 @@ def commit(connection: Connection, proposed: Commit, still: Callable[[], None] =
     """
     if proposed.used_client_secret is not None:
         # First: two who held the row together, as conditions do, would each wait for the other to let go.
-        note_use(connection, proposed.used_client_secret, proposed.at)
+        note_use(connection, ClientSecret, proposed.used_client_secret, proposed.at)
     _check(connection, proposed.conditions, proposed.at)
     still()
     _INSERT.execute(connection, *proposed.tokens)

@@ -11,7 +11,7 @@ from app.operations.audit_events import AuditFilter
 from app.web.twins import api_request, command
 
 _NAMES = tuple(AuditFilter.model_fields)
-_SELDOM = ("actor", "run", "jti", "action", "since", "until")
+_SELDOM = ("actor", "run", "jti", "request_id", "action", "since", "until")
 _TIMES = ("since", "until")
 _OF_AN_INPUT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,3})?)?", re.ASCII)
 

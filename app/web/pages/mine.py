@@ -6,6 +6,7 @@ from typing import Any
 from flask import request
 from werkzeug.wrappers import Response as BaseResponse
 
+from app.identity.credentials import LONGEST_NAME
 from app.identity.password_rules import LONGEST, SHORTEST
 from app.operations.passwords import get_password, set_password
 from app.operations.sessions import end_other_sessions, end_session, list_sessions
@@ -55,7 +56,7 @@ def mine_new_token() -> Answer:
 def mine_create_token() -> Answer:
     """Answers with the token itself: it is shown now or never."""
     visit, form = this_visit(), request.form
-    body: dict[str, Any] = {"scopes": form.getlist("scopes")}
+    body: dict[str, Any] = {"name": form.get("name", "").strip() or None, "scopes": form.getlist("scopes")}
     if until := lifetimes.chosen(form, visit.now):
         body["expires_at"] = until
     made = make_once(create_token, body=body, login=visit.login)
@@ -99,6 +100,8 @@ def _token_form(form: Mapping[str, str], outcome: Outcome) -> tuple[str, int] | 
         chosen=scopes,
         choices=_LIVES,
         lives=form.get("lives", "30"),
+        name=form.get("name", ""),
+        longest=LONGEST_NAME,
         refusal=outcome.refusal,
         faults=_sentences(outcome),
     )

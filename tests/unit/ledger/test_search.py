@@ -22,6 +22,7 @@ FILTERS = [
     Filter(project="acme/p5"),
     Filter(run=15),
     Filter(jti="jti-77"),
+    Filter(request_id="request-25"),
     Filter(action="flows:run:start"),
     Filter(outcome=Outcome.SUCCESS),
     Filter(outcome=Outcome.DENIED),
@@ -46,6 +47,7 @@ def busy(number):
         "project": f"acme/p{number % 30}" if number % 3 else None,
         "run": number % 1000 if number % 5 == 0 else None,
         "jti": f"jti-{number}",
+        "request_id": f"request-{number // 3}",
         "detail": {},
         "hash": "0" * 64,
     }
@@ -119,7 +121,16 @@ def test_a_filter_finds_what_it_says(many):
         for wanted in FILTERS[1:]:
             found = newest(session, wanted, 10_000)
             assert found
-            for name in ("user", "service_account", "project", "run", "jti", "action", "outcome"):
+            for name in (
+                "user",
+                "service_account",
+                "project",
+                "run",
+                "jti",
+                "request_id",
+                "action",
+                "outcome",
+            ):
                 if (value := getattr(wanted, name)) is not None:
                     assert {getattr(row, name) for row in found} == {value}
             assert all(row.at >= wanted.since for row in found if wanted.since)

@@ -1,6 +1,7 @@
 """An error states its cause, what to do, and a request id that finds it."""
 
 import logging
+import re
 
 import pytest
 from sqlalchemy import event
@@ -50,7 +51,10 @@ def test_nothing_that_one_may_see_looks_like_nothing_at_all(world, alice):
 def test_a_refusal_names_the_row_of_the_ledger(world, alice):
     page = alice.get("/users")
     states(page, 403, "This is not for you", "Ask an administrator", "audit ledger")
-    assert world.in_ledger(page).outcome == "denied"
+    told = world.in_ledger(page)
+    assert told.outcome == "denied"
+    [found] = re.findall(r'href="/console(/audit\?request_id=[0-9a-f]+)"', page.text)
+    assert told.action in alice.get(found).text
 
 
 def test_another_method(alice):

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import pytest
 from sqlalchemy import event
 
+from app.clock import rfc3339
 from app.flows.kill import kill
 from app.identity.cut_offs import CutOffKind
 from tests.support.components import OPERATOR, basic, on_every_database
@@ -75,12 +76,12 @@ def test_a_service_account_is_composite_or_not_for_ever(api):
 
 
 def test_a_personal_access_token_is_shown_once_and_works_until_revoked(api):
-    body = {"scopes": ["api", "code.read"], "expires_at": "2026-12-24T12:00:00+01:00"}
+    body = {"name": "backup", "scopes": ["api", "code.read"], "expires_at": "2026-12-24T12:00:00+01:00"}
     created = api("alice", "POST", "/users/alice/tokens", body)
     shape = created.get_json()
     token = shape.pop("token")
     path = created.headers["Location"].removeprefix(location(""))
-    assert shape["expires_at"] == "2026-12-24T11:00:00.000000Z"
+    assert (shape["name"], shape["expires_at"]) == ("backup", "2026-12-24T11:00:00.000000Z")
     assert api("alice", "GET", path).get_json() == shape
     assert token not in api("alice", "GET", "/users/alice/tokens").text
 
@@ -92,6 +93,31 @@ def test_a_personal_access_token_is_shown_once_and_works_until_revoked(api):
     count = len(api.world.events())
     assert api("alice", "DELETE", path).status_code == 204
     assert len(api.world.events()) == count
+
+
+@on_every_database
+def test_the_use_of_a_personal_access_token_is_noted_once_a_minute(api):
+    made = api("alice", "POST", "/users/alice/tokens", {"scopes": ["api"]})
+    api.authorization["new"] = f"Bearer {made.get_json()['token']}"
+    path = made.headers["Location"].removeprefix(location(""))
+
+    def last_used():
+        return api("alice", "GET", path).get_json()["last_used_at"]
+
+    assert last_used() is None
+    for seconds, is_noted in ((1, True), (59, False), (1, True)):
+        api.world.clock.advance(seconds=seconds)
+        before = last_used()
+        assert api("new", "GET", "/me").status_code == 200
+        assert last_used() == (rfc3339(api.world.clock()) if is_noted else before)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "a\x1bb", "x" * 101, 7])
+def test_a_name_is_one_line_that_can_be_read(shared_api, name):
+    refused = problem(
+        shared_api("alice", "POST", "/users/alice/tokens", {"scopes": ["api"], "name": name}), 422
+    )
+    assert [each["key"] for each in refused["errors"]] == ["name"]
 
 
 def test_a_personal_access_token_does_not_outlive_the_one_that_made_it(api):

@@ -40,6 +40,7 @@ def shown_actions(answer):
         ("?until=2026-11-22T10:00", lambda _: False),
         ("?until=2026-11-22T10:00:00Z", lambda _: False),
         ("?jti=%20none%20", lambda row: row.jti == "none"),
+        ("?request_id=none", lambda row: row.request_id == "none"),
     ],
 )
 def test_filters_are_those_of_the_command_line(overseer, world, query, matches):

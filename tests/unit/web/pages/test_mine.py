@@ -74,13 +74,13 @@ def test_who_has_no_token_is_told_how_to_make_one(alice):
 
 
 def test_a_token_is_shown_once(world, alice):
-    made = alice.post("/mine/tokens", {"scopes": ["api", "code.read"], "lives": "7"})
+    made = alice.post("/mine/tokens", {"name": "<b>wiki", "scopes": ["api", "code.read"], "lives": "7"})
     [token] = set(re.findall(TOKEN, made.text))
     assert "never shown again" in made.text
     assert world.http.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"}).status_code == 200
     page = alice.get("/mine")
     assert token not in page.text
-    assert "api code.read" in text_of(page)
+    assert "&lt;b&gt;wiki api code.read" in text_of(page)
     assert "expiring" in text_of(page)
 
 
