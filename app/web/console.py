@@ -1,10 +1,12 @@
 """The blueprint that all pages hang on, and how one is shown."""
 
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, flash, redirect, render_template, request, session, url_for
+from markupsafe import Markup, escape
 from werkzeug.wrappers import Response as BaseResponse
 
 from app.errors import Conflict
@@ -15,6 +17,7 @@ console = Blueprint("console", __name__, url_prefix="/console")
 Answer = str | tuple[str, int] | BaseResponse
 _KEY_LENGTH = 16
 _KEYS_KEPT = 20
+_CODE = re.compile(r"`([^`\n]+)`")
 
 
 def page(template: str, **values: Any) -> str:
@@ -71,6 +74,12 @@ def make_once(handler: Any, /, **given: Any) -> Outcome:
 def counted(number: int, noun: str) -> str:
     """``1 run``, ``2 runs``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+@console.app_template_filter()
+def with_code(text: str) -> Markup:
+    """Code where backticks have it, as in the words of the API and of the linter."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - escaped first
 
 
 def by_field(outcome: Outcome) -> dict[str, str]:

@@ -6,7 +6,7 @@ from flask import Flask, render_template_string
 from jinja2 import StrictUndefined
 
 from app.web.assets import STATIC, Assets, blueprint
-from app.web.console import counted, one_time_key
+from app.web.console import counted, one_time_key, with_code
 
 TEMPLATES = STATIC.parent / "templates"
 VISIT = SimpleNamespace(login="alice", role="administrator", csrf_token="csrf-token")
@@ -31,6 +31,7 @@ def app():
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True, "undefined": StrictUndefined}
     app.register_blueprint(blueprint(Assets()))
     app.add_template_filter(counted)
+    app.add_template_filter(with_code)
     app.add_template_global(one_time_key)
     app.add_url_rule("/console/", "console.overview", str)
     app.add_url_rule("/console/sign-out", "console.sign_out", str, methods=["POST"])

@@ -30,10 +30,12 @@ CALLS = {
         "{{ m.checkbox(x, x, checked=true, value=x, hint=x, error=x, id=x, title=x) }}",
         "{{ m.opens(x, x, tone=x) }}{{ m.opens(x, x, tone=x, href=x) }}",
         "{{ m.confirm(x, x, x, x, tone=x, typed=x, typed_label=x, fields={x: x}, opener=x, size=x) }}",
+        "{{ m.confirm(x, x, x, x, shell=x) }}",
         "{% call m.confirm(x, x, x, x) %}{{ x }}{% endcall %}",
         "{{ m.post(x, x, tone=x, fields={x: x}, small=true) }}",
         "{{ m.secret_once(x, x, note=x) }}",
     ],
+    "notice": ["{{ m.notice(x) }}{{ m.notice(x, x, 'check') }}{{ m.notice('`' ~ x ~ '`') }}"],
     "page": [
         "{% call m.panel(x, id=x, lead=x) %}{{ x }}{% endcall %}",
         "{{ m.empty(x, x, x, x) }}",

@@ -164,7 +164,7 @@ def test_a_refused_password_is_said_at_its_field_and_shown_to_nobody(world, visi
     give_password(world)
     page = visit("alice").post("/mine/password", form)
     assert page.status_code == 422
-    said = re.search(rf'id="field-{field}-error">(?:<svg.*?</svg>)?([^<]+)', page.text)[1]
+    said = re.search(rf'id="field-{field}-error">(?:<svg.*?</svg>)?<span>([^<]+)', page.text)[1]
     assert words in said
     assert not re.search(r'type="password" value="[^"]', page.text)
     assert not any(value in page.text for value in form.values() if len(value) > 5)
