@@ -13,7 +13,8 @@ from app.flows import schema
 from app.flows.configuration import Configuration
 from app.operations.operation import Operation
 from app.operations.resources import RESOURCES
-from app.settings import PREFIX, declared
+from app.setting_faults import PREFIX
+from app.settings import declared
 from tests.support.tools import ROOT
 
 _NOTE = "<!-- Written by `python -m tests.docs.generate`; a test fails when it is out of date. -->"

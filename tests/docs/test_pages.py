@@ -6,7 +6,8 @@ import click
 import pytest
 
 from app.cli import main
-from app.settings import PREFIX, declared
+from app.setting_faults import PREFIX
+from app.settings import declared
 from tests.docs.pages import PAGES, commands, name_of, prose, rows
 from tests.support.tools import ROOT
 

@@ -20,7 +20,7 @@ def _level(modules: str, may_import_up_to: int, never: str = "") -> Level:
 
 LEVELS = (
     _level("clock durable errors forks masking protocol secret", 0),  # and the standard library, nothing else
-    _level("settings log db db_deadline prepared sealing ledger", 1),
+    _level("settings setting_values setting_faults log db db_deadline prepared sealing ledger", 1),
     _level("identity signing", 1, never="settings"),
     _level("tokens", 2, never="settings"),
     _level("flows trust", 3, never="settings"),

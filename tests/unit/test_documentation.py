@@ -5,7 +5,8 @@ import re
 import pytest
 
 from app.ledger.actions import AuditAction
-from app.settings import PREFIX, declared
+from app.setting_faults import PREFIX
+from app.settings import declared
 from tests.support import conformance
 from tests.support.tools import ROOT
 

@@ -5,7 +5,8 @@ from base64 import b64encode
 import pytest
 
 from app.secret import Secret
-from app.settings import PREFIX, Settings, SettingsError
+from app.setting_faults import PREFIX
+from app.settings import Settings, SettingsError
 
 ONE, OTHER = (b64encode(bytes([number]) * 32).decode() for number in (1, 2))
 TRANSIT = {"KEYSTORE": "transit", "TRANSIT_URL": "https://vault.example.com:8200"}

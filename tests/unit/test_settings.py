@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from app.errors import InvalidInput
 from app.flows.outbound import Outbound
 from app.secret import Secret
-from app.settings import PREFIX, Settings, SettingsError, declared
+from app.setting_faults import PREFIX
+from app.settings import Settings, SettingsError, declared
 from app.wiring import Components
 
 PASSPHRASE = "correct horse battery staple"
