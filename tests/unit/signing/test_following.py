@@ -100,9 +100,9 @@ def test_whatever_goes_wrong_beside_it_goes_on_following(components, monkeypatch
         until(lambda: next(times) > 5, patience=30)
         kid = components.lifecycle.rotate(RS256, OPERATOR)
         until(lambda: node.keyring.current().active.kid == kid, patience=30)
-    assert [each.getMessage() for each in caplog.records if "kept" in each.getMessage()] == [
-        "counts are kept: RuntimeError"
-    ]
+    # Once, although it went wrong often; followers of tests before this one may have their say as well.
+    assert [each.getMessage() for each in caplog.records].count("counts are kept: RuntimeError") == 1
+    assert "secret words" not in caplog.text
 
 
 def test_a_keystore_of_a_newer_version_is_a_fault_of_its_own_key_alone(components):
