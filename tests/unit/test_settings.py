@@ -390,9 +390,8 @@ class TestATrialsSecrets:
         assert len(first.reveal()) >= 43
         file = tmp_path / "var" / "secret-key"
         assert file.stat().st_mode & 0o777 == 0o600
-        assert [each.getMessage() for each in caplog.records] == [
-            f"made {file} for development; an https issuer refuses it"
-        ]
+        told = [each.getMessage() for each in caplog.records]
+        assert told.count(f"made {file} for development; an https issuer refuses it") == 1
         assert first.reveal() not in caplog.text
 
     def test_leave_nothing_else_behind(self, tmp_path):
