@@ -50,6 +50,9 @@ def test_workers_killed_at_any_moment(sample_flow):
     print(f"seed {seed}")  # noqa: T201 - pytest shows it with a failure
     moments = random.Random(seed)  # noqa: S311 - moments, not secrets
     flow = sample_flow
+    flow.installation.environment["COUNTERSIGN_QUEUE_PER_PROJECT"] = str(
+        KILLS * RUNS
+    )  # some wait for the last
     flow.configure_flow(STEPS, id_tokens={"T_ID_TOKEN": {"aud": "https://verifier.example"}})
     start = ("flow", "start", FLOW, "--project", PROJECT, "--user", "alice", "--service-account", "duo")
     for _ in range(KILLS):
@@ -62,7 +65,8 @@ def test_workers_killed_at_any_moment(sample_flow):
             process.wait()
             until(lambda: not alive_with(str(flow.installation.folder / "var/runs")))
     with worker(flow) as last:
-        until(lambda: not flow.rows("SELECT 1 FROM runs WHERE state IN ('pending', 'running')"))
+        unended = "SELECT 1 FROM runs WHERE state IN ('pending', 'running')"
+        until(lambda: not flow.rows(unended), patience=90 + KILLS * RUNS)
         last.send_signal(signal.SIGTERM)
         assert last.wait(60) == 0
     assert_each_ended_once(flow)
