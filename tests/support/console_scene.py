@@ -24,6 +24,7 @@ from app.flows.start import StartRequest, start
 from app.identity import accounts, credentials, delegations, groups, members, passwords, projects, sessions
 from app.identity.credentials import generate_run_token
 from app.identity.cut_offs import CutOffKind
+from app.identity.models import ClientSecret
 from app.ledger.actions import AuditAction, Outcome
 from app.ledger.record import Actor, record
 from app.protocol.principals import service_account_principal, user_principal
@@ -357,7 +358,7 @@ def _issue(here: History, *, hours: float, until: float) -> None:
     grant = partial(_grant, here, f"code.read {user_principal(_user(here, 'bob').id)}")
     duo = Actor(name=service_account_principal(_account(here, "duo").id))
     with here.components.database.writing_connection() as connection:
-        credentials.note_use(connection, 1, here.clock())
+        credentials.note_use(connection, ClientSecret, 1, here.clock())
     count = max(3, int((hours - until) * _TOKENS_A_DAY / 24))
     for number in range(count):
         here.ago(hours=hours - (hours - until) * number / count)
