@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from app.flows.start import Starting
     from app.flows.vault_logins import VaultLogins
     from app.identity.password_sign_in import PasswordSignIn
+    from app.ledger.activity import Activity
     from app.ledger.checkpoints import Checkpoints
     from app.ledger.key import LedgerKey
     from app.signing.keystores.moving import Mover
@@ -224,6 +225,12 @@ class Components:
         from app.ledger.checkpoints import Checkpoints
 
         return Checkpoints(self.database, self.ledger_key, self.clock)
+
+    @cached_property
+    def activity(self) -> "Activity":
+        from app.ledger.activity import Activity
+
+        return Activity()
 
     @cached_property
     def keys_passphrase(self) -> Secret:

@@ -1,7 +1,9 @@
 """What happened hour by hour, counted in indexes: no row is read, unless they are one human's."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import (
     CTE,
@@ -23,6 +25,9 @@ from app.ledger.actions import AuditAction, Outcome
 from app.ledger.models import AuditRow
 
 _HOUR = timedelta(hours=1)
+_SETTLES_WITHIN = timedelta(minutes=5)
+"""Longer than a transaction lasts and the clocks of two nodes differ."""
+_KEPT = timedelta(days=7)
 _ISSUES = (AuditAction.ACCESS_TOKEN_ISSUE.value, AuditAction.ID_TOKEN_ISSUE.value)
 _IS_ISSUE = AuditRow.action.in_(_ISSUES)
 _IS_RUN = AuditRow.action == AuditAction.RUN_CREATE.value
@@ -41,17 +46,43 @@ class Hour:
     denied: int
 
 
-def by_hour(session: Session, now: datetime, hours: int, user: str | None = None) -> list[Hour]:
-    """The last ``hours``, the oldest first, the one under way included; ``user``: one human's alone."""
+class Activity:
+    """Of everybody. An hour that is over is counted once in a process: nothing is written of it any more."""
+
+    def __init__(self) -> None:
+        self._settled: dict[datetime, Hour] = {}
+
+    def by_hour(self, session: Session, now: datetime, hours: int) -> list[Hour]:
+        """The last ``hours``, the oldest first, the one under way included."""
+        begins = _begins(now, hours)
+        known = self._settled
+        counted = _counted(session, [begin for begin in begins if begin not in known], _of_all)
+        known = {**known, **{hour.at: hour for hour in counted}}
+        self._settled = {
+            at: hour for at, hour in known.items() if now - _KEPT <= at <= now - _HOUR - _SETTLES_WITHIN
+        }
+        return [known[begin] for begin in begins]
+
+
+def of_one_by_hour(session: Session, now: datetime, hours: int, user: str) -> list[Hour]:
+    """Likewise, of one human alone."""
+    return _counted(session, _begins(now, hours), partial(_of_one, user=user))
+
+
+def _begins(now: datetime, hours: int) -> list[datetime]:
     this = now.replace(minute=0, second=0, microsecond=0)
-    begins = [this - _HOUR * back for back in reversed(range(hours))]
+    return [this - _HOUR * back for back in reversed(range(hours))]
+
+
+def _counted(
+    session: Session, begins: Sequence[datetime], query: Callable[[CTE], Select[int, int, int]]
+) -> list[Hour]:
     spans = (
         values(column("begins", UtcTime()), column("ends", UtcTime()), name="hours")
         .data([(begin, begin + _HOUR) for begin in begins])
         .cte()
     )
-    query = _of_all(spans) if user is None else _of_one(spans, user)
-    rows = session.execute(query.order_by(spans.c.begins)).all()
+    rows = session.execute(query(spans).order_by(spans.c.begins)).all()
     return [Hour(begin, *row) for begin, row in zip(begins, rows, strict=True)]
 
 

@@ -10,7 +10,7 @@ from app.clock import rfc3339
 from app.flows import runs
 from app.flows.models import Run, RunState
 from app.identity.models import Delegation, Principal, Project
-from app.ledger.activity import Hour, by_hour
+from app.ledger.activity import Hour, of_one_by_hour
 from app.operations import attention
 from app.operations.attention import Kind, Need
 from app.operations.call import Call
@@ -25,7 +25,7 @@ overview = Resource("Overview")
 class CountsAnswer(Output):
     """Those of the installation are `null` to whoever oversees nothing."""
 
-    may_act_for_me: Annotated[int, Field(description="Delegations of the caller that are alive.")]
+    may_act_for_me: Annotated[int, Field(description="Live delegations of the caller to enabled accounts.")]
     runs_under_way: Annotated[int, Field(description="All of them, or the caller's.")]
     users: Annotated[int | None, Field(description="Enabled ones.")]
     service_accounts: Annotated[int | None, Field(description="Enabled ones.")]
@@ -90,20 +90,23 @@ def get_overview(call: Call) -> Shape:
 def get_activity(call: Call, query: ActivityQuery) -> Shape:
     """Count tokens, runs and denials hour by hour, from the ledger: of all, or of the caller."""
     everything = call.caller.sees_all
-    user = None if everything else user_principal(call.caller.user_id or 0)
-    hours = by_hour(call.session, call.now, query.hours, user)
+    if everything:
+        hours = call.components.activity.by_hour(call.session, call.now, query.hours)
+    else:
+        user = user_principal(call.caller.user_id or 0)
+        hours = of_one_by_hour(call.session, call.now, query.hours, user)
     return {"everything": everything, "hours": [_hour(each) for each in hours]}
 
 
 def _counts(call: Call, *, everything: bool) -> Shape:
     session, now, user = call.session, call.now, call.caller.user_id
     alive = select(func.count()).where(Delegation.revoked_at.is_(None), Delegation.expires_at > now)
-    own = {"may_act_for_me": session.scalar(alive.where(Delegation.user_id == user))}
+    able = Principal.disabled_at.is_(None)
+    for_me = alive.where(Delegation.user_id == user, Delegation.service_account_id == Principal.id, able)
+    own = {"may_act_for_me": session.scalar(for_me)}
     if not everything:
         return own | {"runs_under_way": _under_way_of(session, user)} | dict.fromkeys(_OF_ALL)
-    kinds = (
-        select(Principal.kind, func.count()).where(Principal.disabled_at.is_(None)).group_by(Principal.kind)
-    )
+    kinds = select(Principal.kind, func.count()).where(able).group_by(Principal.kind)
     principals = {kind: number for kind, number in session.execute(kinds)}  # noqa: C416 - typed rows
     told = {
         "users": principals.get(PrincipalKind.USER, 0),
