@@ -122,12 +122,15 @@ def conjunct(each: Conjunct) -> Shape:
 
 
 def delegation(row: Delegation) -> Shape:
+    """It lets act while it is alive and both are active, who may be disabled after it was given."""
     return {
         "id": row.id,
         "user": user_principal(row.user_id),
         "user_login": row.user.login,
+        "user_active": row.user.principal.disabled_at is None,
         "service_account": service_account_principal(row.service_account_id),
         "service_account_name": row.service_account.name,
+        "service_account_active": row.service_account.principal.disabled_at is None,
         "scopes": row.scopes,
         "project": row.project.path if row.project else None,
         "granted_by": row.granted_by,

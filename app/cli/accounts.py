@@ -1,5 +1,7 @@
 """``countersign user`` and ``service-account``."""
 
+from typing import Any
+
 import click
 
 from app import representation as shapes
@@ -47,6 +49,31 @@ def list_users(as_json: bool) -> None:
         rows = [shapes.user(row) for row in session.query(User).order_by(User.id)]
     columns = ("principal", "login", "email", "admin", "auditor", "active")
     show_all(rows, columns, "no users: countersign user create LOGIN --email E", as_json=as_json)
+
+
+@user.command("change")
+@click.argument("login")
+@click.option("--email", help="Stands in their tokens from the next one on.")
+@click.option("--admin/--no-admin", default=None, help="May administer this installation.")
+@click.option("--auditor/--no-auditor", default=None, help="May read everything in the console.")
+@json_option
+def change_user(
+    login: str, email: str | None, admin: bool | None, auditor: bool | None, as_json: bool
+) -> None:
+    """Change what is known of a user; what is not given stays.
+
+    Example: countersign user change alice --email alice@acme.example --no-admin
+    """
+    with installation() as here, here.writing() as session:
+        row = accounts.find_user(session, login)
+        session.refresh(row, with_for_update={"of": User})
+        before = {"email": row.email, "is_admin": row.is_admin, "is_auditor": row.is_auditor}
+        given = {"email": email, "is_admin": admin, "is_auditor": auditor}
+        wanted: dict[str, Any] = before | {name: new for name, new in given.items() if new is not None}
+        if wanted != before:
+            accounts.change_user(session, row, **wanted, by=here.actor, now=here.now)
+        shape = shapes.user(row)
+    show(shape, f"{login} is as you said", as_json=as_json)
 
 
 def _set_user_active(login: str, *, active: bool, as_json: bool) -> None:

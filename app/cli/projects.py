@@ -3,15 +3,19 @@
 from pathlib import Path
 
 import click
+from sqlalchemy.orm import Session
 
 from app import representation as shapes
 from app.cli.concurrency import concurrency
-from app.cli.console import Commands, fields, installation, json_option, show, show_all
+from app.cli.console import Commands, Number, fields, installation, json_option, show, show_all
 from app.cli.sources import source
+from app.errors import NotFound
 from app.flows import configurations
+from app.flows.models import ConfigurationVersion
 from app.flows.names import require_name
 from app.flows.subjects import flows_of
 from app.identity import projects
+from app.identity.models import Project
 from app.protocol import subjects
 
 
@@ -133,19 +137,30 @@ def set_config(path: str, file: Path, as_json: bool) -> None:
 
 @project_config.command("show")
 @click.argument("path")
+@click.option("--version", "number", type=Number("a version"), help="One there was, instead of the newest.")
 @json_option
-def show_config(path: str, as_json: bool) -> None:
+def show_config(path: str, number: int | None, as_json: bool) -> None:
     """Print a project's configuration as it was set.
 
     Example: countersign project config show acme/webapp > agent-config.yml
     """
     with installation() as here, here.reading() as session:
-        version = configurations.newest(session, projects.find_project(session, path))
+        found = projects.find_project(session, path)
+        version = (
+            configurations.newest(session, found) if number is None else _version(session, found, number)
+        )
     shape = shapes.configuration_text(version, path)
     if as_json:
         show(shape, "", as_json=True)
     else:
         click.echo(shape["content"], nl=False)
+
+
+def _version(session: Session, found: Project, number: int) -> ConfigurationVersion:
+    version = session.get(ConfigurationVersion, number)
+    if version is None or version.project_id != found.id:
+        raise NotFound(f"version: {found.path} has no configuration {number}")
+    return version
 
 
 @project.group("variable", cls=Commands)

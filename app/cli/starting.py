@@ -11,6 +11,7 @@ import click
 
 from app import representation as shapes
 from app.cli.console import Installation, Refused, installation, show
+from app.cli.plain import Plain
 from app.errors import Conflict
 from app.flows import runs
 from app.flows.models import RunState
@@ -58,9 +59,11 @@ def run_here(here: Installation, request: StartRequest, *, log_to_stderr: bool) 
 
 
 def _output(stream: Any) -> Callable[[bytes], None]:
+    plain = Plain() if stream.isatty() else bytes
+
     def write(masked: bytes) -> None:
         try:
-            stream.write(masked)
+            stream.write(plain(masked))
             stream.flush()
         except BrokenPipeError:  # nobody reads on; the run and its stored log do not depend on that
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

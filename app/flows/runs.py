@@ -114,7 +114,8 @@ def request_cancel(session: Session, run_id: int, *, by: Actor, now: datetime) -
     """Ends its tokens, and asks whoever executes it to end it; a run that nobody has begun ends at once."""
     run = held_run(session, run_id)
     if run.state in ENDED:
-        raise Conflict(f"run {run_id} has ended already: it {run.state}")
+        how = "was cancelled" if run.state == RunState.CANCELLED else run.state
+        raise Conflict(f"run {run_id} has ended already: it {how}")
     cut_off(session, CutOffKind.RUN, run.id, reason=CANCELLED, actor=by.name, now=now)
     cancel(session, run, "cancelled before it began", by=by, now=now)
     return run

@@ -41,7 +41,9 @@ READING = frozenset({"project.read", "code.read", "run.read", "audit.read"})
 SCOPES: frozenset[str] = frozenset({API, *PERMISSIONS})
 """Every scope but the dynamic one."""
 
-ADMINISTERING = frozenset({"configuration.write", "project.create", "member.manage", "project.admin"})
+ADMINISTERING = frozenset(
+    {"run.cancel", "configuration.write", "project.create", "member.manage", "project.admin"}
+)
 """What these do outlives a run and may reach further than it, so that no token of a run has them."""
 
 

@@ -16,7 +16,7 @@ from app.operations.call import Call, Created
 from app.operations.operation import By, Resource
 from app.operations.paging import cursor_at, position
 from app.operations.places import ProjectPath
-from app.operations.schemas import AccountName, Input, Output, Page, Paging
+from app.operations.schemas import AccountName, Form, Input, Output, Page, Paging
 from app.representation import Shape
 from app.signing.algorithms import ALWAYS, Algorithm
 from app.tokens import audiences as domain
@@ -32,6 +32,7 @@ Uri = Annotated[
         description="The audience, percent-encoded: `https%3A%2F%2Fapi.acme.example`.",
         examples=["https://api.acme.example"],
     ),
+    Form("use up to 255 printable characters without spaces"),
 ]
 
 

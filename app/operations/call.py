@@ -114,9 +114,9 @@ class Call:
         """Whether the caller is this human in person; an agent for them is not."""
         return self.caller.in_person and self.caller.user_id == user_id
 
-    def require(self, permission: str, place: facts.Place) -> None:
+    def require(self, permission: str, place: facts.Place, known_by: str = "project.read") -> None:
         """The intersection allows it here, or an administrator asks in person, or an auditor to read. Whoever
-        may not read the place is told that there is nothing.
+        may not read the place, nor what ``known_by`` is the permission for, is told that there is nothing.
         """
         if self.caller.has_everywhere(permission):
             if not place.exists:
@@ -124,7 +124,7 @@ class Call:
             return
         refusal = self.decide(permission, place).refusal
         if refusal is not None:
-            known = self.may_read(place)
+            known = self.may_read(place) or self.decide(known_by, place).allowed
             is_project = place.exists and place.project_id is not None
             raise (Refused if known else Hidden)(refusal.reason, place.path if is_project else None)
 
@@ -168,7 +168,8 @@ class Call:
         if expires_at is None:
             return None if default is None else self.now + default
         if not timedelta(0) < expires_at - self.now <= _LONGEST:
-            raise InvalidInput(f"expires_at: choose a time in the next {_LONGEST.days} days")
+            years = _LONGEST.days // 365
+            raise InvalidInput(f"expires_at: choose a time that is still to come, within {years} years")
         return expires_at
 
 

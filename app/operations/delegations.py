@@ -41,8 +41,10 @@ class DelegationAnswer(Output):
     id: int
     user: str
     user_login: str
+    user_active: Annotated[bool, Field(description="Nobody acts for a disabled human.")]
     service_account: str
     service_account_name: str
+    service_account_active: Annotated[bool, Field(description="A disabled account acts for nobody.")]
     scopes: Annotated[list[str] | None, Field(description="`null`: all.")]
     project: Annotated[str | None, Field(description="`null`: any.")]
     granted_by: Annotated[str, Field(description="The human, an administrator, or an operator of the host.")]

@@ -14,7 +14,7 @@ from app.operations.groups import readable_group
 from app.operations.operation import By, Resource
 from app.operations.paging import cursor_at, position
 from app.operations.places import GroupPath, ProjectPath, hold, readable_project
-from app.operations.schemas import Input, Output, Page, Paging
+from app.operations.schemas import Form, Input, Output, Page, Paging
 from app.protocol.principals import PrincipalKind
 from app.representation import Shape
 
@@ -27,6 +27,7 @@ PrincipalName = Annotated[
         description="A user or service account, by name or by number.",
         examples=["user:alice"],
     ),
+    Form("write user: or service_account:, and then the login, name or number"),
 ]
 RoleName = Annotated[str, Field(json_schema_extra={"enum": [role.label for role in Role]})]
 

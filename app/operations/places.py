@@ -10,6 +10,7 @@ from app.identity import facts
 from app.identity.models import Group, Project
 from app.identity.paths import LONGEST, SEGMENT, ancestors
 from app.operations.call import Call, Hidden, Refused
+from app.operations.schemas import GROUP_FORM, PATH_FORM, Form
 
 ProjectPath = Annotated[
     str,
@@ -19,6 +20,7 @@ ProjectPath = Annotated[
         description="A project, with the groups it lies in.",
         examples=["acme/webapp"],
     ),
+    Form(PATH_FORM),
 ]
 GroupPath = Annotated[
     str,
@@ -28,6 +30,7 @@ GroupPath = Annotated[
         description="A group, with the groups it lies in.",
         examples=["acme"],
     ),
+    Form(GROUP_FORM),
 ]
 
 

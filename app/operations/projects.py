@@ -19,14 +19,16 @@ from app.operations.listing import seen
 from app.operations.operation import By, Resource
 from app.operations.paging import page
 from app.operations.places import ProjectPath, hold, readable_project, require_in_parent
-from app.operations.schemas import Input, Output, Page, Paging
+from app.operations.schemas import Form, Input, Output, Page, Paging
 from app.protocol.subjects import COMPONENTS
 from app.representation import Shape
 
 projects = Resource("Projects")
 
 VariableName = Annotated[
-    str, Field(pattern=NAME_PATTERN, description="Name of a variable.", examples=["AWS_AUDIENCE"])
+    str,
+    Field(pattern=NAME_PATTERN, description="Name of a variable.", examples=["AWS_AUDIENCE"]),
+    Form("use up to 128 letters, digits and underscores, no digit first"),
 ]
 
 

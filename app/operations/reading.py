@@ -18,7 +18,24 @@ Model = TypeVar("Model", bound=BaseModel)
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
 _WIDEST = range(-(2**63), 2**63)
 _LONGEST_KEY = 32
-_REMEDIES = {"extra_forbidden": "leave it out: there is no such key", "missing": "is required"}
+_REMEDIES = {
+    "extra_forbidden": "leave it out: there is no such key",
+    "missing": "is required",
+    "string_type": "write a text",
+    "string_too_short": "must not be empty",
+    "string_too_long": "write at most {max_length} characters",
+    "string_pattern_mismatch": "has a character that cannot stand here",
+    "bool_type": "write true or false",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "write a whole number"),
+    "greater_than_equal": "write {ge} or more",
+    "less_than_equal": "write {le} or less",
+    **dict.fromkeys(("enum", "literal_error"), "choose {expected}"),
+    "list_type": "give a list",
+    "too_short": "give at least {min_length}",
+    "too_long": "give at most {max_length}",
+    **dict.fromkeys(("mapping_type", "dict_type", "model_type", "model_attributes_type"), "give an object"),
+}
+"""By the validator's type of fault, in the words of its context; ``schemas.Form`` words a pattern."""
 
 
 def read_texts(model: type[Model], given: Mapping[str, str]) -> Model:
@@ -53,7 +70,7 @@ def misconfigured(error: ConfigurationError) -> Problem:
 
 
 def faults(error: ValidationError, model: type[BaseModel]) -> list[tuple[str, str]]:
-    found = error.errors(include_url=False, include_context=False, include_input=False)
+    found = error.errors(include_url=False, include_input=False)
     return [(_key(each, model), _remedy(each)) for each in found[:20]]
 
 
@@ -76,4 +93,5 @@ def tellable(part: str | int, model: type[BaseModel]) -> str:
 
 
 def _remedy(fault: ErrorDetails) -> str:
-    return _REMEDIES.get(fault["type"], fault["msg"].removeprefix("Value error, "))
+    worded = _REMEDIES.get(fault["type"])
+    return worded.format_map(fault.get("ctx", {})) if worded else fault["msg"].removeprefix("Value error, ")

@@ -99,5 +99,5 @@ def visible_run(call: Call, number: int, permission: str) -> Run:
     if run.project.deleted_at is not None and not call.caller.has_everywhere(permission):
         raise (Refused if call.caller.sees_all else Hidden)("The run's project was deleted.")
     if run.project.deleted_at is None:
-        call.require(permission, place_of(run.project))
+        call.require(permission, place_of(run.project), known_by="run.read")
     return run

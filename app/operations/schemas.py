@@ -1,6 +1,7 @@
 """Models that every resource is made of: what comes in is exact, what goes out may grow."""
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -11,13 +12,25 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
     WithJsonSchema,
 )
+from pydantic_core import CoreSchema, core_schema
 
 from app.identity.permissions import SCOPES
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
+
+
+@dataclass(frozen=True)
+class Form:
+    """Stands after a ``Field`` with a pattern: the remedy, which says in words what the pattern takes."""
+
+    remedy: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.custom_error_schema(handler(source), "form", custom_error_message=self.remedy)
 
 
 class Input(BaseModel):
@@ -94,8 +107,16 @@ Time = Annotated[
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-12-24T12:00:00Z"]}),
 ]
 Number = Annotated[int, Field(ge=1, le=2**63 - 1, examples=[1])]
-Login = Annotated[str, Field(pattern=_NAME, description="Login of a user.", examples=["alice"])]
-AccountName = Annotated[str, Field(pattern=_NAME, description="Name of a service account.", examples=["duo"])]
+_LETTERS = "lower-case letters, digits, dots, dashes and underscores"
+NAME_FORM = f"use up to 63 {_LETTERS}, a letter or digit first"
+GROUP_FORM = f"write a group, such as acme, in {_LETTERS}"
+PATH_FORM = f"write groups and a name, such as acme/webapp, in {_LETTERS}"
+Login = Annotated[
+    str, Field(pattern=_NAME, description="Login of a user.", examples=["alice"]), Form(NAME_FORM)
+]
+AccountName = Annotated[
+    str, Field(pattern=_NAME, description="Name of a service account.", examples=["duo"]), Form(NAME_FORM)
+]
 ProjectPath = Annotated[
     str,
     Field(
@@ -103,6 +124,7 @@ ProjectPath = Annotated[
         description="Path of a project.",
         examples=["acme/webapp"],
     ),
+    Form(PATH_FORM),
 ]
 
 

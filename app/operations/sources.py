@@ -17,13 +17,15 @@ from app.operations.configurations import ConfigurationAnswer
 from app.operations.operation import By, Resource
 from app.operations.places import ProjectPath, hold, place_of, readable_project
 from app.operations.problem import Problem
-from app.operations.schemas import Input, Output
+from app.operations.schemas import Form, Input, Output
 from app.representation import Shape
 
 sources = Resource("Sources")
 
 Branch = Annotated[
-    str, Field(pattern=rf"^{domain.BRANCH}$", max_length=domain.LONGEST_BRANCH, examples=["main"])
+    str,
+    Field(pattern=rf"^{domain.BRANCH}$", max_length=domain.LONGEST_BRANCH, examples=["main"]),
+    Form(f"write a branch such as main, of up to {domain.LONGEST_BRANCH} characters"),
 ]
 
 

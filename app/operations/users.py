@@ -12,7 +12,7 @@ from app.identity.models import Principal, User
 from app.operations.call import Call, Created, Hidden
 from app.operations.operation import By, Resource
 from app.operations.paging import page
-from app.operations.schemas import Active, Input, Login, Output, Page, Paging
+from app.operations.schemas import Active, Form, Input, Login, Output, Page, Paging
 from app.representation import Shape
 
 users = Resource("Users")
@@ -30,7 +30,11 @@ class UserAnswer(Output):
 
 
 class UserBody(Input):
-    email: Annotated[str, Field(pattern=_EMAIL, examples=["alice@example.com"])]
+    email: Annotated[
+        str,
+        Field(pattern=_EMAIL, examples=["alice@example.com"]),
+        Form("write an address such as alice@example.com"),
+    ]
     admin: Annotated[bool, Field(description="May administer this installation.", examples=[False])]
     auditor: Annotated[bool, Field(description="May read everything in the console.", examples=[False])] = (
         False

@@ -168,6 +168,7 @@ _FIXES = {
     404: "Look for it from the overview: it may be gone, or not yours to see.",
     409: "Go back, reload the page to see how things stand now, and decide anew.",
     412: "Go back, reload the page to see how things stand now, and decide anew.",
+    422: "Go back and change what is named here, or begin anew from the overview.",
 }
 
 
@@ -182,7 +183,7 @@ def _to_sign_in(*, again: bool) -> BaseResponse:
     """Back to the page that was asked for, or to that of the form; never to what changes something."""
     is_form = request.method != "GET"
     wanted = (request.form.get("next") or _form_page()) if is_form else _asked_page()
-    ended = "1" if is_form and not again else None
+    ended = "1" if is_form else None
     where = url_for("console.sign_in", next=wanted or None, again="1" if again else None, ended=ended)
     if is_fragment():
         return Response(status=401, headers={"HX-Redirect": where})
@@ -211,6 +212,11 @@ def _page(status: int, title: str, cause: str, fix: str = "", trace: str = "") -
     return Response(render_template("error.html", status=status, **told), status)
 
 
+def _message(kind: str, text: str) -> dict[str, str]:
+    tone, _, request_id = kind.partition(" ")
+    return {"kind": tone, "text": text, "request_id": request_id}
+
+
 def _dress(app: Flask) -> None:
     @app.context_processor
     def for_every_template() -> dict[str, object]:
@@ -219,7 +225,7 @@ def _dress(app: Flask) -> None:
         return {
             "visit": visit,
             "navigation": navigation(visit) if visit else [],
-            "messages": [{"kind": each[0], "text": each[1]} for each in said],
+            "messages": [_message(*each) for each in said],
             "nonce": g.nonce,
             "request_id": g.request_id,
         }

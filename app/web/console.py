@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, Response, flash, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, flash, g, redirect, render_template, request, session, url_for
 from markupsafe import Markup, escape
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -35,9 +35,20 @@ def go(endpoint: str, **values: Any) -> BaseResponse:
     return redirect(url_for(endpoint, **values), 303)
 
 
-def say(text: str, kind: str = "good") -> None:
-    """On the next page; ``kind``: ``good``, ``info``, ``warn``, ``bad``. In a cookie: never a secret."""
-    flash(text, kind)
+def say(text: str, kind: str = "good", request_id: str = "") -> None:
+    """On the next page; ``kind``: ``good``, ``info``, ``warn``, ``bad``. In a cookie: never a secret.
+    ``request_id``: what finds it in the ledger.
+    """
+    flash(text, f"{kind} {request_id}".strip())
+
+
+@console.app_template_global()
+def refused_request() -> str:
+    """The id of this request, where the ledger tells its visitor why it was refused: once on a page."""
+    if not g.pop("was_refused", False):
+        return ""
+    visit = this_visit()
+    return visit.request_id if visit.has_told() else ""
 
 
 def act(handler: Any, /, *, said: str, body: Mapping[str, Any] | None = None, **path: Any) -> Outcome:
@@ -46,7 +57,7 @@ def act(handler: Any, /, *, said: str, body: Mapping[str, Any] | None = None, **
     if outcome.refusal is None:
         say(said)
     else:
-        say(outcome.refusal, "bad")
+        say(outcome.refusal, "bad", refused_request())
     return outcome
 
 
@@ -72,8 +83,8 @@ def make_once(handler: Any, /, **given: Any) -> Outcome:
 
 @console.app_template_filter()
 def counted(number: int, noun: str) -> str:
-    """``1 run``, ``2 runs``."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """``1 run``, ``2,000 runs``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 @console.app_template_filter()

@@ -17,6 +17,8 @@ from app.flows.faults import ConfigurationError
 from app.identity import sessions
 from app.identity.csrf import csrf_token
 from app.identity.sessions import Holder
+from app.ledger.actions import Outcome as Told
+from app.operations.audit_events import list_audit_events
 from app.operations.call import Asking, Created, PreconditionFailed, etag_of
 from app.operations.caller import Caller, Proof
 from app.operations.operation import Operation
@@ -35,6 +37,14 @@ _STALE = "It was changed meanwhile: look at it as it is now, and do it again."
 REFUSALS = (Denied, Conflict, Overtaken, PreconditionFailed, InvalidInput, NotFound, Refusal, Problem)
 ABSENT = ""
 """The entity tag of what is not there yet."""
+
+
+class Misnamed(NotFound):
+    """Nothing can be called so: a page that there is not, and the fault of the field where it was typed."""
+
+    def __init__(self, remedies: Sequence[tuple[str, str]]) -> None:
+        super().__init__()
+        self.remedies = remedies
 
 
 class SignedOut(Exception):  # noqa: N818 - an answer
@@ -139,8 +149,17 @@ class Visit:
         """``ask`` for a form that is shown again, with the reason, when it is refused."""
         try:
             return Outcome(self.ask(handler, body=body, query=query, once=once, etag=etag, **path))
+        except Misnamed as refusal:
+            return refused(unprocessable(refusal.remedies))
         except REFUSALS as refusal:
+            g.was_refused = not isinstance(refusal, NotFound)
             return refused(refusal)
+
+    def has_told(self) -> bool:
+        """Whether the ledger has, for them to see, what was refused in this request."""
+        query = {"request_id": self.request_id, "limit": "5"}
+        found = self.ask(list_audit_events, query=query)["items"]
+        return any(each["outcome"] != Told.SUCCESS for each in found)
 
     def _prove(self, connection: Connection) -> Caller:
         parts = self.components
@@ -191,8 +210,8 @@ def _role(holder: Holder) -> str:
 def _arguments(operation: Operation, path: Values, query: Values, body: Values | None) -> dict[str, Any]:
     try:
         arguments = dict(_read(operation.path, path))
-    except ValidationError:
-        raise NotFound from None
+    except ValidationError as error:
+        raise Misnamed(faults(error, operation.path)) from None
     if operation.query is not None:
         given = {name: value for name, value in query.items() if value not in {"", None}}
         arguments["query"] = _checked(operation.query, given, read_texts)

@@ -1,6 +1,7 @@
 """A run's life: its states, its log, and that nothing of it outlives its end, whoever brings that about."""
 
 import json
+import pty
 import signal
 import subprocess
 import time
@@ -98,6 +99,8 @@ def test_another_process_cancels_a_run_and_all_it_started_dies(sample_flow):
     assert not steps_of(sample_flow)
     ended = sample_flow.cli("run", "show", str(run["id"]), json=True).data
     assert ended["state"] == "cancelled"
+    again = sample_flow.cli("run", "cancel", str(run["id"]), exit_code=1)
+    assert "has ended already: it was cancelled" in again.stderr
     actions = [action for action, _ in transitions(sample_flow, run["id"])]
     assert actions == ["create", "start", "cancel", "finish"]
 
@@ -153,6 +156,25 @@ def test_a_run_that_somebody_else_has_ended_stops(sample_flow):
         assert process.wait(30) == 1
     assert not steps_of(sample_flow)
     assert newest(sample_flow)["state"] == "failed"
+
+
+def test_steps_do_not_steer_the_terminal_of_who_starts_the_run(sample_flow):
+    sample_flow.configure_flow(r"printf '\033[2J\033]52;c;aGk=\007\033[31mred\033[0m true\rfalse\n'")
+    ours, theirs = pty.openpty()
+    words = ("--project", PROJECT, "--user", "alice", "--service-account", "duo")
+    with open(ours, "rb", buffering=0) as shown, open(theirs, "wb") as terminal:  # noqa: PTH123 - descriptors
+        installation = sample_flow.installation
+        subprocess.run(
+            [*command(), "flow", "start", FLOW, *words],
+            env=installation.environment,
+            cwd=installation.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=terminal,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
+        said = shown.read(4096).replace(b"\r\n", b"\n")
+    assert said == b"]52;c;aGk=\x1b[31mred\x1b[0m true\nfalse\n"
 
 
 def test_the_log_is_followed_while_the_run_is_going_on(sample_flow):

@@ -38,6 +38,22 @@ def test_an_event_opens_in_a_drawer_and_closes_by_keyboard_alone(tabs):
         assert page.evaluate("document.activeElement.getAttribute('data-opens')") == "event"
 
 
+def test_a_drawer_never_shows_another_event_and_says_its_own_trouble(tabs):
+    with tabs.open("alice") as page:
+        page.goto("/console/audit")
+        events, drawer = page.locator("[data-opens=event]"), page.get_by_role("dialog")
+        events.nth(1).click()
+        drawer.get_by_text("Place in the chain").wait_for()
+        page.keyboard.press("Escape")
+        drawer.wait_for(state="hidden")
+        page.route("**/console/audit/**", lambda route: route.abort())
+        events.first.click()
+        drawer.get_by_text("This could not be fetched").wait_for()
+        assert "Place in the chain" not in drawer.inner_text()
+    assert all("Failed to fetch" in fault for fault in tabs.faults)
+    tabs.faults.clear()
+
+
 def test_without_a_script_an_event_is_a_page(tabs):
     with tabs.open("alice") as page:
         page.goto("/console/audit?action=identity:user:create")

@@ -52,7 +52,8 @@ def test_a_token_of_this_issuer_is_verified_and_explained_and_never_sent(tabs, t
         inspect(page, f"Bearer {token.reveal()}\n")
         assert "Signed with RS256 by the published key" in verdict(page, "Signature")
         assert "It is valid until it expires" in verdict(page, "Time")
-        assert "It names this issuer." in verdict(page, "Issuer")
+        page.locator('[data-verdict="Issuer"]').filter(has_text="It names this issuer.").wait_for()
+        assert "claims" not in verdict(page, "Who")
         assert "duo (service_account:" in verdict(page, "Who")
         assert "acts on behalf of bob (user:" in verdict(page, "Who")
         assert "only together with this human" in page.locator("#claim-rows").inner_text()
@@ -147,4 +148,22 @@ def test_delegated_and_human_tokens_are_told_apart(tabs):
             ({"sub": "service_account:7"}, "service_account:7 acts in its own name"),
         ):
             inspect(page, f"{part({'alg': 'RS256'})}.{part(claims)}.AAAA")
-            assert words in verdict(page, "Who")
+            assert f"It claims, unproved: {words}" in verdict(page, "Who")
+
+
+def test_what_no_signature_proves_is_a_claim(tabs, shared_installation):
+    claims = {"iss": shared_installation.issuer, "sub": "user:42"}
+    with tabs.open("bob") as page:
+        inspect(page, f"{part({'alg': 'none'})}.{part(claims)}.")
+        assert "not signed at all" in verdict(page, "Signature")
+        assert "no signature proves it" in verdict(page, "Issuer")
+
+
+def test_a_token_that_expires_while_it_is_looked_at_is_said_to_have(tabs):
+    now = int(time.time())
+    with tabs.open("bob") as page:
+        page.clock.install(time=now)
+        inspect(page, f"{part({'alg': 'none'})}.{part({'exp': now + 60})}.")
+        assert "It is valid until it expires" in verdict(page, "Time")
+        page.clock.fast_forward("01:30")
+        page.locator('[data-verdict="Time"]').filter(has_text="It has expired").wait_for()

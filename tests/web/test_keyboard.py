@@ -65,10 +65,11 @@ def test_the_first_stop_leads_past_the_navigation(page):
     assert page.evaluate("document.querySelector('main').contains(document.activeElement)")
 
 
-def test_a_dialog_keeps_the_focus_and_gives_it_back(page):
+@pytest.mark.parametrize("key", ["Enter", "Space"])
+def test_a_dialog_keeps_the_focus_and_gives_it_back(page, key):
     page.goto("/console/keys")
     opener = page.locator("[data-opens=rotate-ES256]")
-    press(page, opener)
+    press(page, opener, key)
     dialog = page.locator("dialog[open]")
     expect(dialog).to_be_visible()
     for _ in range(20):

@@ -22,3 +22,17 @@ def test_a_link_signs_in_once_and_leaves_no_secret_in_the_address(tabs):
         page.wait_for_url("**/console/sign-in")
         page.goto("/console/keys")
         assert page.get_by_role("heading", level=1).inner_text() == "Sign in"
+
+
+def test_a_link_pasted_where_sign_out_leads_is_heeded_without_a_load(tabs, shared_installation):
+    link = shared_installation.invoke("user", "sign-in-link", "bob", json=True).data["url"]
+    with tabs.open("alice") as page:
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url("**/console/sign-in")
+        page.evaluate("link => { location.hash = new URL(link).hash; }", link)
+        button = page.get_by_role("button", name="Sign in with this link")
+        button.wait_for()
+        assert "#" not in page.url
+        button.press("Enter")
+        page.wait_for_url(lambda url: "sign-in" not in url)
+        assert page.locator(".visitor strong").inner_text() == "bob"

@@ -1,6 +1,7 @@
 """Audiences: who takes tokens of this issuer, and in which shape."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -127,6 +128,7 @@ def _change(shape: Shape, outcome: Outcome) -> Answer:
 
 
 def _form(given: Mapping[str, Any], outcome: Outcome, current: Shape | None = None) -> Answer:
+    body = _body(given if given.get("kind") else {"kind": AudienceKind.API, "alg": ALWAYS})
     shown = page(
         "audiences/form.html",
         given=given,
@@ -135,10 +137,24 @@ def _form(given: Mapping[str, Any], outcome: Outcome, current: Shape | None = No
         outcome=outcome,
         faults=by_field(outcome),
         why=request.args.get("why", ""),
-        body=_body(given if given.get("kind") else {"kind": AudienceKind.API, "alg": ALWAYS}),
+        body=body,
+        shell=partial(_shell, body, is_change=current is not None),
         **_told(),
     )
     return shown, outcome.status
+
+
+def _shell(body: Mapping[str, Any], uri: str, *, is_change: bool) -> str:
+    """The command that does what the form does: each list whole, and an empty one said to be."""
+    words = ["change", uri] if is_change else ["add", uri, "--kind", body["kind"]]
+    words += ["--alg", body["alg"]]
+    if "rendering" in body:
+        words += ["--rendering", body["rendering"]]
+    for option, key in (("project", "projects"), ("introspect", "introspect")):
+        words += [word for name in body.get(key) or () for word in (f"--{option}", name)]
+        if is_change and key in body and not body[key]:
+            words.append(f"--no-{option}")
+    return command("audience", *words)
 
 
 def _removal(shape: Shape, outcome: Outcome) -> Answer:

@@ -26,6 +26,7 @@ from app.web.visit import Outcome, this_visit
 
 _STATES = (("live", "in force"), ("over", "over"), ("", "all"))
 _LIVE = {"live": "true", "over": "false"}
+_ALIVE = {"live": "in force", "expiring": "ends soon"}
 _REACHES = (("all", "everything that both may"), ("some", "only what is ticked below"))
 _SOON = timedelta(days=3)
 _AT_ONCE = "50"
@@ -37,19 +38,21 @@ def delegations() -> Answer:
     visit = this_visit()
     asked = {name: request.args.get(name, "").strip() for name in ("user", "service_account")}
     state = request.args.get("state", "live")
-    query = {**asked, "live": _LIVE.get(state, ""), "cursor": request.args.get("cursor", "")}
-    outcome = visit.attempt(list_delegations, query=query)
+    query = {**asked, "live": _LIVE.get(state, "")}
+    cursor = request.args.get("cursor", "")
+    outcome = visit.attempt(list_delegations, query={**query, "cursor": cursor})
     found = outcome.answer or {"items": [], "next_cursor": None}
     here: dict[str, Any] = {**asked, "state": state}
     shown = page(
         "delegations/index.html",
         delegations=[_judged(each) for each in found["items"]],
         asked=asked,
+        query={name: text for name, text in query.items() if text},
         state=state,
         states=_STATES,
         is_narrowed=any(asked.values()) or state != "live",
         refusal=outcome.refusal,
-        first_href=url_for("console.delegations", **here) if "cursor" in request.args else "",
+        first_href=url_for("console.delegations", **here) if cursor else "",
         next_href=url_for("console.delegations", **here, cursor=found["next_cursor"])
         if found["next_cursor"]
         else "",
@@ -80,7 +83,10 @@ def delegations_grant() -> Answer:
         return _new(form, done)
     given = done.answer
     whom = "you" if given["user_login"] == visit.login else given["user_login"]
-    say(f"{given['service_account_name']} may act for {whom} now.")
+    if disabled := _disabled(given):
+        say(f"{given['service_account_name']} cannot act for {whom} yet: {disabled}.", "warn")
+    else:
+        say(f"{given['service_account_name']} may act for {whom} now.")
     return go("console.delegations_mine" if whom == "you" else "console.delegations")
 
 
@@ -173,8 +179,19 @@ def _say_ended(ended: Mapping[str, Any]) -> None:
 
 
 def _judged(each: Mapping[str, Any]) -> dict[str, Any]:
+    """``disabled``: why it lets nobody act though it is alive; ``badge``: its state, and the words for it."""
     state = lifetimes.state(each["expires_at"], each["revoked_at"], this_visit().now, _SOON)
-    return {**each, "state": state}
+    is_alive = state in _ALIVE
+    disabled = _disabled(each) if is_alive else ""
+    badge = ("disabled", "cannot act") if disabled else (state, _ALIVE.get(state, state))
+    return {**each, "state": state, "is_alive": is_alive, "disabled": disabled, "badge": badge}
+
+
+def _disabled(each: Mapping[str, Any]) -> str:
+    """``duo is disabled``, ``duo and erin are disabled``, or nothing."""
+    sides = (("service_account_name", "service_account_active"), ("user_login", "user_active"))
+    names = [each[name] for name, active in sides if not each[active]]
+    return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} disabled" if names else ""
 
 
 def _show(number: int, outcome: Outcome) -> Answer:

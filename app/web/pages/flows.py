@@ -41,7 +41,7 @@ def _shown(path: str, flow: str, outcome: Outcome | None = None) -> tuple[str, i
     accounts = [
         each["service_account_name"]
         for each in whole(delegations.list_delegations, query={"user": this_visit().login, "live": "true"})
-        if each["project"] in {None, path}
+        if each["service_account_active"] and each["project"] in {None, path}
     ]
     shown = page(
         "projects/flow.html",

@@ -1,5 +1,6 @@
 """Who is in a project, by which role, and what an account may do here for a human."""
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -8,10 +9,11 @@ from flask import request
 from app.identity.permissions import PERMISSIONS, Role
 from app.operations import members as operations
 from app.operations.explanations import explain
+from app.operations.schemas import NAME_FORM
 from app.web.console import Answer, act, console, go, page, say, whole
 from app.web.pages.projects import framed
 from app.web.pages.rights import may
-from app.web.visit import Outcome, this_visit
+from app.web.visit import ABSENT, Outcome, this_visit
 
 ROLES = tuple(role.label for role in Role)
 _KINDS = {"user": "human", "service_account": "service account"}
@@ -24,19 +26,18 @@ def projects_members(path: str) -> Answer:
 
 @console.post("/projects/<path:path>/-/members")
 def projects_members_add(path: str) -> Answer:
-    """Also for another role than before."""
+    """Nobody who is one already: their role is changed where it stands."""
     kind, name = request.form.get("kind", ""), request.form.get("name", "").strip()
     role = request.form.get("role", "")
     if kind not in _KINDS:
         return _shown(path, Outcome(None, "Choose what it is.", {"kind": "choose one"}, 422))
     outcome = this_visit().attempt(
-        operations.put_project_member, path=path, principal=f"{kind}:{name}", body={"role": role}
+        operations.put_project_member, path=path, principal=f"{kind}:{name}", body={"role": role}, etag=ABSENT
     )
     if outcome.refusal is not None:
-        is_name = outcome.status == HTTPStatus.NOT_FOUND
-        faults = {"name": "There is none of this name."} if is_name else outcome.faults
-        refusal = "" if faults else outcome.refusal
-        return _shown(path, Outcome(None, refusal, faults, outcome.status))
+        fix = _fault_of_name(outcome)
+        faults = {"name": fix} if fix else outcome.faults
+        return _shown(path, replace(outcome, refusal="" if faults else outcome.refusal, faults=faults))
     say(f"{name} is {role} of {path}.")
     return go("console.projects_members", path=path)
 
@@ -98,6 +99,14 @@ def _shown(path: str, outcome: Outcome | None = None) -> tuple[str, int]:
         faults=outcome.faults if outcome else {},
     )
     return shown, outcome.status if outcome else 200
+
+
+def _fault_of_name(outcome: Outcome) -> str:
+    if outcome.is_stale:
+        return "is a member already: change the role above"
+    if outcome.status == HTTPStatus.NOT_FOUND:
+        return "There is none of this name."
+    return NAME_FORM if "principal" in outcome.faults else ""
 
 
 def _names(members: list[dict[str, Any]], kind: str) -> list[str]:

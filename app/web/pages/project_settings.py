@@ -1,6 +1,7 @@
 """What a project says of its runs: subject, workload, how many at once, variables; and its end."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from flask import request, url_for
@@ -50,8 +51,7 @@ def projects_variables_set(path: str) -> Answer:
     name, value = request.form.get("name", "").strip(), request.form.get("value", "")
     outcome = this_visit().attempt(operations.put_variable, path=path, name=name, body={"value": value})
     if outcome.refusal is not None:
-        faults = outcome.faults or {"name": "Letters, digits and _, not a digit first."}
-        return _shown(path, Outcome(None, outcome.refusal, faults, outcome.status))
+        return _shown(path, replace(outcome, refusal="It was not set.") if outcome.faults else outcome)
     say(f"{name} is set.")
     return go("console.projects_settings", path=path, _anchor="variables")
 

@@ -1,5 +1,6 @@
 """Projects: the list, a new one, and what every page of one has."""
 
+from dataclasses import replace
 from typing import Any
 
 from flask import request
@@ -10,7 +11,7 @@ from app.operations import runs as run_operations
 from app.web.console import Answer, ask_or_none, console, go, page, say
 from app.web.pages.rights import may
 from app.web.pages.runs import listing
-from app.web.visit import this_visit
+from app.web.visit import Outcome, this_visit
 
 _SHOWN_RUNS = "5"
 
@@ -24,7 +25,7 @@ def projects() -> Answer:
 
 @console.get("/projects/new")
 def projects_new() -> Answer:
-    return page("projects/new.html", path="", faults={}, refusal="")
+    return _new("", Outcome())
 
 
 @console.post("/projects/new")
@@ -35,9 +36,8 @@ def projects_create() -> Answer:
     if outcome.refusal is None:
         say(f"{path} is there.")
         return go("console.projects_project", path=path)
-    fix = "Write groups and a name, such as acme/webapp, where a group is yours to make projects in."
-    faults = {"path": outcome.faults.get("path", fix)}
-    return page("projects/new.html", path=path, faults=faults, refusal=outcome.refusal), outcome.status
+    faults = outcome.faults or {"path": "name a group that is yours to make projects in"}
+    return _new(path, replace(outcome, refusal="It was not made.", faults=faults))
 
 
 @console.get("/projects/<path:path>")
@@ -57,6 +57,12 @@ def projects_project(path: str) -> Answer:
 @console.get("/projects/<path:path>/-/runs")
 def projects_runs(path: str) -> Answer:
     return page("projects/runs.html", **framed(path), **listing(run_operations.list_runs, path=path))
+
+
+def _new(path: str, outcome: Outcome) -> Answer:
+    may_make = this_visit().role != "auditor"
+    given = {"path": path, "refusal": outcome.refusal, "faults": outcome.faults}
+    return page("projects/new.html", **given, may_make=may_make), outcome.status
 
 
 def framed(path: str) -> dict[str, Any]:

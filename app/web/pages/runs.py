@@ -1,6 +1,7 @@
 """Runs: what goes on, what became of it, and what each was given."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import request, url_for
 
@@ -11,6 +12,7 @@ from app.web.console import Answer, act, ask_or_none, console, go, page, say
 from app.web.pages.names import names_in
 from app.web.pages.rights import may
 from app.web.pages.run_logs import opening
+from app.web.twins import api_request, command
 from app.web.visit import Outcome, this_visit
 
 STATES = ("pending", "running", "succeeded", "failed", "cancelled")
@@ -21,7 +23,15 @@ _FILTERS = ("state", "flow", "user")
 @console.get("/runs")
 def runs() -> Answer:
     listed = listing(operations.list_all_runs)
-    return page("runs/index.html", **listed)
+    wanted = {name: value for name, value in listed["chosen"].items() if value}
+    query = f"?{urlencode(wanted)}" if wanted else ""
+    options = (part for name, value in wanted.items() for part in (f"--{name}", value))
+    return page(
+        "runs/index.html",
+        shell=command("run", "list", *options),
+        request_of_api=api_request("GET", f"/runs{query}"),
+        **listed,
+    )
 
 
 def listing(handler: Any, **path: Any) -> dict[str, Any]:
@@ -82,7 +92,11 @@ def runs_kill_form(number: int) -> Answer:
 @console.post("/runs/<int:number>/kill")
 def runs_kill(number: int) -> Answer:
     done = kill_switch.pull(run=number)
-    return go("console.runs_run", number=number) if done.refusal is None else _kill_form(number, done)
+    if done.refusal is not None:
+        return _kill_form(number, done)
+    if this_visit().ask(operations.get_run, id=number)["state"] in UNDER_WAY:
+        say(f"Run {number} is being ended: its tokens are dead already, its steps end in a moment.")
+    return go("console.runs_run", number=number)
 
 
 def shown(run: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Signing in, with a password or a one-time link, and out."""
 
+from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from flask import Response, current_app, g, get_flashed_messages, redirect, request, url_for
@@ -86,8 +87,9 @@ def _form(refusal: str = "", status: int = 200) -> tuple[str, int]:
         refusal=refusal,
         next=where,
         again=again,
-        ended=not refusal and not again and request.args.get("ended") == "1",
-        login=g.visit.login if again else "",
+        ended=not refusal and request.args.get("ended") == "1",
+        login=g.visit.login if again else request.form.get("login", ""),
+        is_told=status == HTTPStatus.FORBIDDEN,
         present=g.visit.login if g.visit else "",
     )
     return shown, status

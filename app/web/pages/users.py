@@ -18,7 +18,7 @@ from app.web.visit import ABSENT, Outcome, this_visit
 _NOTHING_TYPED: Mapping[str, str] = {}
 _ROLES = (
     ("member", "member: what is theirs, and what their projects give them"),
-    ("auditor", "auditor: reads everything and changes nothing"),
+    ("auditor", "auditor: reads everything and changes nothing but what is theirs"),
     ("administrator", "administrator: may do everything here"),
 )
 

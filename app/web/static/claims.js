@@ -12,13 +12,19 @@ export function time({ nbf, exp }, now) {
   return { state: "good", text: "It is valid until it expires:", at: exp };
 }
 
-export function issuer({ iss }, known) {
-  if (iss === known.issuer) return { state: "good", text: "It names this issuer." };
+// `isProved`: the signature is good. Without one anybody may have written what the token says.
+export function issuer({ iss }, known, isProved) {
+  if (iss === known.issuer && isProved) return { state: "good", text: "It names this issuer." };
+  if (iss === known.issuer) return { state: "warn", text: "It claims this issuer, and no signature proves it." };
   return { state: "bad", text: `It names another issuer, ${iss === undefined ? "none" : JSON.stringify(iss)}: whoever trusts this one must refuse it.` };
 }
 
 // Who acts, and for whom: from act (RFC 8693 §4.1), from a composite scope, or from sub alone.
-export function who(claims) {
+export function who(claims, isProved) {
+  return isProved ? parties(claims) : `It claims, unproved: ${parties(claims)}`;
+}
+
+function parties(claims) {
   const agent = name("service_account", claims.service_account, claims.act?.sub ?? claims.sub);
   const human = name("user", claims.user_login, humanOf(claims));
   if (agent && human) return `${agent} acts on behalf of ${human}; each party's own rights limit what it may do.`;

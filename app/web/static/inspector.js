@@ -8,7 +8,9 @@ const known = JSON.parse(document.querySelector("[data-inspector]").dataset.insp
 const pasted = document.getElementById("token");
 const findings = document.getElementById("findings");
 const refusal = document.getElementById("no-token");
+const A_SECOND = 1000;
 let turn = 0;
+let inspected = null;
 
 pasted.addEventListener("input", read);
 document.getElementById("forget").addEventListener("click", () => {
@@ -16,6 +18,7 @@ document.getElementById("forget").addEventListener("click", () => {
   pasted.focus();
 });
 addEventListener("pagehide", forget);
+setInterval(judgeTime, A_SECOND);
 forget();
 
 function forget() {
@@ -32,7 +35,9 @@ async function read() {
     const token = parse(text);
     show(token);
     const verdict = await signatureOf(token);
-    if (mine === turn) replaceVerdict("Signature", verdict);
+    if (mine !== turn) return;
+    replaceVerdict("Signature", verdict);
+    if (verdict.state === "good") believe(token.claims);
   } catch (fault) {
     if (mine === turn) refuse(fault.message);
   }
@@ -50,19 +55,35 @@ async function signatureOf(token) {
 
 function show(token) {
   const { header, claims } = token;
+  inspected = claims;
   findings.hidden = false;
   verdict("Signature", { state: "warn", text: "Being checked…" });
   verdict("Time", time(claims, Date.now() / 1000));
-  verdict("Issuer", issuer(claims, known));
+  verdict("Issuer", issuer(claims, known, false));
   verdict("Kind", { state: "info", text: `It is ${kind(header.typ)}.` });
-  verdict("Who", { state: "info", text: who(claims) });
+  verdict("Who", { state: "info", text: who(claims, false) });
   verdict("For", { state: "info", text: claims.aud === undefined ? "no audience" : [claims.aud].flat().join(", ") });
   rows("claim-rows", claims, explainedClaim);
   rows("header-rows", header, explainedHeader);
   tell(findings);
 }
 
+function believe(claims) {
+  replaceVerdict("Issuer", issuer(claims, known, true));
+  replaceVerdict("Who", { state: "info", text: who(claims, true) });
+}
+
+// Again while it is looked at; said anew only when it has become another.
+function judgeTime() {
+  if (!inspected) return;
+  const found = time(inspected, Date.now() / 1000);
+  if (document.querySelector('#verdicts [data-verdict="Time"]').dataset.said === found.text) return;
+  replaceVerdict("Time", found);
+  tell(findings);
+}
+
 function empty() {
+  inspected = null;
   findings.hidden = refusal.hidden = true;
   refusal.textContent = "";
   document.getElementById("verdicts").replaceChildren();
@@ -86,6 +107,7 @@ function verdict(name, found) {
 function line(name, { state, text, at }) {
   const item = document.createElement("li");
   item.dataset.verdict = name;
+  item.dataset.said = text;
   const said = element("span", text);
   if (at !== undefined) said.append(" ", moment(at));
   item.append(element("strong", name), state === "info" ? element("span", "") : badge(state), said);

@@ -34,9 +34,12 @@ if (log) {
   tell();
 }
 
-// The buttons of a run that goes on are not those of one that has ended.
-document.addEventListener("htmx:after:swap", () => {
+// The buttons of a run that goes on are not those of one that has ended; a dialog is not torn away for it.
+const goesOn = document.getElementById("run-state")?.hasAttribute("hx-get");
+document.addEventListener("htmx:after:swap", renew);
+document.addEventListener("close", renew, { capture: true });
+
+function renew() {
   const state = document.getElementById("run-state");
   if (goesOn && state && !state.hasAttribute("hx-get") && !document.querySelector("dialog[open]")) location.reload();
-});
-const goesOn = document.getElementById("run-state")?.hasAttribute("hx-get");
+}

@@ -221,3 +221,46 @@ class TestAnIssuedToken:
         )
         assert reason in refused.stderr
         assert answer["access_token"][:40] not in refused.stderr
+
+
+def test_an_audience_keeps_what_a_change_does_not_name(command):
+    command("service-account", "create", "shop", "--not-composite")
+    uri, rest = "https://change.example", ("--rendering", "delegated", "--introspect", "shop")
+    command("audience", "add", uri, "--kind", "api", *rest)
+    changed = command("audience", "change", uri, "--alg", "ES256", json=True).data
+    assert (changed["alg"], changed["rendering"], changed["introspect"]) == ("ES256", "delegated", ["shop"])
+    changed = command("audience", "change", uri, "--no-introspect", json=True).data
+    assert (changed["alg"], changed["rendering"], changed["introspect"]) == ("ES256", "delegated", [])
+    assert data(command, "audit list --limit 1")[0]["action"] == "tokens:audience:change"
+
+
+def test_a_verifier_stays_bound_until_a_change_says_otherwise(command):
+    command("audience", "add", "bound", "--kind", "verifier", "--project", "acme/webapp")
+    assert data(command, "audience change bound --alg RS256")["projects"] == ["acme/webapp"]
+    assert data(command, "audience change bound --no-project")["projects"] is None
+    command("audience", "change", "bound", "--no-project", "--project", "acme/webapp", exit_code=2)
+
+
+def test_a_user_keeps_what_a_change_does_not_name(command):
+    command("user", "create", "dora", "--email", "dora@example.com", "--auditor")
+    changed = data(command, "user change dora --email dora@acme.example --admin")
+    assert [changed[key] for key in ("email", "admin", "auditor")] == ["dora@acme.example", True, True]
+    changed = data(command, "user change dora --no-admin --no-auditor")
+    assert [changed[key] for key in ("email", "admin", "auditor")] == ["dora@acme.example", False, False]
+    command("user", "change", "nobody", "--admin", exit_code=1)
+
+
+def test_each_version_of_a_configuration_is_shown(command, tmp_path):
+    file = tmp_path / "agent-config.yml"
+    texts = [f'flows: {{fix: {{script: ["echo {word}"]}}}}\n' for word in ("one", "two")]
+    made = []
+    for text in texts:
+        file.write_text(text)
+        made.append(
+            command("project", "config", "set", "acme/webapp", "--file", str(file), json=True).data["id"]
+        )
+    show = ("project", "config", "show")
+    assert command(*show, "acme/webapp").stdout == texts[1]
+    assert [command(*show, "acme/webapp", "--version", str(each)).stdout for each in made] == texts
+    command("project", "create", "acme/other")
+    command(*show, "acme/other", "--version", str(made[0]), exit_code=1)

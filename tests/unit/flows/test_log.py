@@ -159,7 +159,10 @@ def test_the_logs_of_runs_that_ended_long_ago_are_removed(world, runs):
 @given(
     st.lists(
         st.sampled_from(
-            [b"\x1b[31m", b"\x1b[2J", b"\x1b]0;t\x07", b"a", b"\n", b"\r", b"\xc2\x9b", "ä".encode()]
+            [
+                *(b"\x1b[31m", b"\x1b[2J", b"\x1b]0;t\x07", b"\xc2\x9b"),
+                *(b"a", b"\n", b"\r", b"\r\n", "ä".encode()),
+            ]
         )
     ),
     st.lists(st.integers(0, 60)),
@@ -172,4 +175,5 @@ def test_what_a_terminal_gets_steers_nothing_however_it_is_cut(parts, points):
     assert shown == Plain()(text)
     assert b"\x1b" not in re.sub(rb"\x1b\[31m", b"", shown)
     assert b"\x9b" not in shown
+    assert not re.search(rb"\r(?!\n)", shown)  # what was said is not written over
     assert shown.count(b"\x1b[31m") == parts.count(b"\x1b[31m")

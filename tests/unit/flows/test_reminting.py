@@ -312,6 +312,7 @@ def test_what_is_long_expired_the_masker_forgets(run, world):
 
 
 ADMINISTRATION = {
+    "run.cancel": ("POST", "/runs/1/cancel", None),
     "configuration.write": ("PUT", "/projects/acme/webapp/variables/AUD", {"value": "x"}),
     "project.admin": ("DELETE", "/projects/acme/webapp", None),
     "member.manage": ("PUT", "/projects/acme/webapp/members/user:alice", {"role": "owner"}),

@@ -6,7 +6,7 @@ from flask import Flask, render_template_string
 from jinja2 import StrictUndefined
 
 from app.web.assets import STATIC, Assets, blueprint
-from app.web.console import counted, one_time_key, with_code
+from app.web.console import counted, one_time_key, refused_request, with_code
 
 TEMPLATES = STATIC.parent / "templates"
 VISIT = SimpleNamespace(login="alice", role="administrator", csrf_token="csrf-token")
@@ -33,7 +33,9 @@ def app():
     app.add_template_filter(counted)
     app.add_template_filter(with_code)
     app.add_template_global(one_time_key)
+    app.add_template_global(refused_request)
     app.add_url_rule("/console/", "console.overview", str)
+    app.add_url_rule("/console/audit", "console.audit", str)
     app.add_url_rule("/console/sign-out", "console.sign_out", str, methods=["POST"])
     return app
 

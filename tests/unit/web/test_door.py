@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from markupsafe import escape
 from werkzeug.test import Client
 
 from app.identity import accounts, passwords, sign_in_links
@@ -166,11 +167,15 @@ def test_passwords_cannot_be_guessed_for_ever(world, door):
         ({"login": "<script>alert(1)</script>"}, "markup"),
     ],
 )
-def test_a_refusal_tells_nothing_and_shows_nothing_of_what_was_typed(door, form, kind):
+def test_a_refusal_tells_nothing_and_keeps_the_login_alone(world, door, form, kind):
     page = by_password(door(), **form)
     assert page.status_code == 403
     assert "The login or the password is wrong." in text_of(page)
-    assert not any(typed in page.text for typed in (GOOD, *form.values())), kind
+    assert f'name="login" type="text" value="{escape(form.get("login", "alice"))}"' in page.text
+    assert not any(typed in page.text for typed in (GOOD, "not this one at all", "<script>alert")), kind
+    told = world.in_ledger(page)
+    assert told.outcome == "denied"
+    assert f"Request {page.headers['X-Request-Id']}" in text_of(page)
 
 
 def test_whoever_is_disabled_stays_outside(world, door):

@@ -12,7 +12,9 @@ from app.signing.keystores import KeystoreError
 from app.web.visit import Visit
 from tests.support.components import ISSUER
 from tests.support.console_client import text_of
+from tests.unit.endpoints.api.scenes import give
 
+GOOD = "vellum harbor quince tally"
 MARKUP = "<script>alert(1)</script>"
 SECRET = "hunter2-in-a-connection-string"
 
@@ -55,6 +57,44 @@ def test_a_refusal_names_the_row_of_the_ledger(world, alice):
     assert told.outcome == "denied"
     [found] = re.findall(r'href="/console(/audit\?request_id=[0-9a-f]+)"', page.text)
     assert told.action in alice.get(found).text
+
+
+def test_an_address_that_asks_for_what_cannot_be_says_how_to_go_on(world, visit):
+    world.change(accounts.create_user, "root", "root@example.com", is_admin=True)
+    page = visit("root").get("/users?cursor=xx")
+    states(page, 422, "It was refused", "cursor", "What to do Go back and change what is named here")
+
+
+def test_a_form_that_was_refused_names_the_row_of_the_ledger_once(world, visit):
+    give(world, "developer", "user:alice")
+    alice = visit("alice")
+    refused = alice.post("/projects/acme/webapp/-/variables", {"name": "STAGE", "value": "test"})
+    assert refused.status_code == 403
+    assert world.in_ledger(refused).outcome == "denied"
+    assert traces(refused) == [refused.headers["X-Request-Id"]]
+    unknown = alice.post("/mine/tokens", {"scopes": "everything"})
+    assert (unknown.status_code, traces(unknown)) == (422, [])
+
+
+def test_a_button_that_was_refused_names_the_row_of_its_own_request(world, visit):
+    give(world, "developer", "user:alice")
+    alice = visit("alice")
+    pressed = alice.post("/projects/acme/webapp/-/variables/remove", {"name": "STAGE"})
+    assert world.in_ledger(pressed).outcome == "denied"
+    shown = alice.get("/projects/acme/webapp/-/settings")
+    assert traces(shown) == [pressed.headers["X-Request-Id"]]
+
+
+def test_a_wrong_password_names_the_row_of_the_ledger(world, alice):
+    form = {"password": GOOD, "again": GOOD, "present": ""}
+    assert alice.post("/mine/password", form).status_code == 303
+    refused = alice.post("/mine/password", form | {"present": "not the one that it is"})
+    assert world.in_ledger(refused).outcome == "denied"
+    assert traces(refused) == [refused.headers["X-Request-Id"]]
+
+
+def traces(page):
+    return re.findall(r'class="notice-trace" href="/console/audit\?request_id=([^"]+)"', page.text)
 
 
 def test_another_method(alice):

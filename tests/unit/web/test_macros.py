@@ -35,7 +35,10 @@ CALLS = {
         "{{ m.post(x, x, tone=x, fields={x: x}, small=true) }}",
         "{{ m.secret_once(x, x, note=x) }}",
     ],
-    "notice": ["{{ m.notice(x) }}{{ m.notice(x, x, 'check') }}{{ m.notice('`' ~ x ~ '`') }}"],
+    "notice": [
+        "{{ m.notice(x, request_id=x) }}{{ m.notice(x, x, 'check') }}{{ m.notice('`' ~ x ~ '`') }}",
+        "{{ m.traced(x) }}",
+    ],
     "page": [
         "{% call m.panel(x, id=x, lead=x) %}{{ x }}{% endcall %}",
         "{{ m.empty(x, x, x, x) }}",

@@ -104,7 +104,7 @@ def test_every_address_of_a_page_is_our_own():
 
 @pytest.mark.parametrize(("kind", "role"), [("good", "status"), ("warn", "status"), ("bad", "alert")])
 def test_a_message_is_said_aloud(kind, role):
-    page = rendered(PAGE, messages=[{"kind": kind, "text": "<b>Rotated</b>"}])
+    page = rendered(PAGE, messages=[{"kind": kind, "text": "<b>Rotated</b>", "request_id": ""}])
     assert f'<p class="notice notice-{kind}" role="{role}">' in page
     assert "<span>&lt;b&gt;Rotated&lt;/b&gt;</span>" in page
 

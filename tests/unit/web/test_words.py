@@ -4,7 +4,9 @@ from markupsafe import Markup
 from app.web.console import counted, with_code
 
 
-@pytest.mark.parametrize(("number", "words"), [(0, "0 runs"), (1, "1 run"), (2, "2 runs")])
+@pytest.mark.parametrize(
+    ("number", "words"), [(0, "0 runs"), (1, "1 run"), (2, "2 runs"), (2000, "2,000 runs")]
+)
 def test_one_is_not_many(number, words):
     assert counted(number, "run") == words
 

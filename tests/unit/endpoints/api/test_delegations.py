@@ -31,8 +31,10 @@ def test_a_human_lets_an_account_act_for_them_until_they_end_it(api):
         "id": mine["id"],
         "user": f"user:{world.alice}",
         "user_login": "alice",
+        "user_active": True,
         "service_account": mine["service_account"],
         "service_account_name": "builder",
+        "service_account_active": True,
         "scopes": ["code.read"],
         "project": "acme/webapp",
         "granted_by": f"user:{world.alice}",
@@ -51,6 +53,18 @@ def test_a_human_lets_an_account_act_for_them_until_they_end_it(api):
     assert api("alice", "GET", path).get_json()["revoked_at"] == "2026-11-22T10:00:00.123456Z"
     told = [row.action for row in world.events() if row.actor == f"user:{world.alice}"]
     assert told == ["identity:delegation:revoke", "identity:delegation:grant"]
+
+
+def test_it_says_which_side_is_disabled_and_so_does_its_entity_tag(api):
+    path = f"/delegations/{api.world.delegation}"
+    before = api("administrator", "GET", path).headers["ETag"]
+    for name, key in (("duo", "service_account_active"), ("alice", "user_active")):
+        api.world.set_active(name, active=False)
+        told = api("administrator", "GET", path)
+        assert (told.get_json()[key], told.get_json()["revoked_at"]) == (False, None)
+    problem(api("administrator", "DELETE", path, If_Match=before), 412)
+    after = api("administrator", "GET", path).headers["ETag"]
+    assert api("administrator", "DELETE", path, If_Match=after).status_code == 204
 
 
 def test_every_token_names_the_delegation_it_lives_from(api):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from app.ledger.actions import AuditAction
 from app.ledger.record import Actor
+from app.operations.schemas import NAME_FORM, PATH_FORM
 from tests.support.components import ISSUER, NOW, on_every_database
 from tests.support.effort import count
 
@@ -186,9 +187,71 @@ def test_every_fault_of_a_body_is_named_with_its_remedy(shared_api):
     refused = problem(shared_api("administrator", "PUT", "/users/new", body), 422)
     assert refused["errors"] == [
         {"key": "email", "fix": "is required"},
-        {"key": "admin", "fix": "Input should be a valid boolean"},
+        {"key": "admin", "fix": "write true or false"},
         {"key": "e_mail", "fix": "leave it out: there is no such key"},
         {"key": "(unknown key)", "fix": "leave it out: there is no such key"},
+    ]
+
+
+USER = {"email": "new@example.com", "admin": False}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "key", "fix"),
+    [
+        ("PUT", "/users/new", USER | {"email": 1}, "email", "write an address such as alice@example.com"),
+        (
+            "PUT",
+            "/users/new",
+            USER | {"email": "none"},
+            "email",
+            "write an address such as alice@example.com",
+        ),
+        ("PUT", "/users/new", USER | {"admin": "yes"}, "admin", "write true or false"),
+        ("PUT", "/users/new", [], "body", "give an object"),
+        ("POST", "/delegations", {"service_account": "Duo!"}, "service_account", NAME_FORM),
+        ("POST", "/delegations", {"service_account": "duo", "scopes": "api"}, "scopes", "give a list"),
+        ("POST", "/delegations", {"service_account": "duo", "scopes": []}, "scopes", "give at least 1"),
+        ("PATCH", "/projects/acme/webapp", {"path": "acme"}, "path", PATH_FORM),
+        (
+            "PATCH",
+            "/projects/acme/webapp",
+            {"workload": "robot"},
+            "workload",
+            "choose 'service_account' or 'user'",
+        ),
+        (
+            "PATCH",
+            "/projects/acme/webapp",
+            {"concurrent_runs": 1.5},
+            "concurrent_runs",
+            "write a whole number",
+        ),
+        ("PATCH", "/projects/acme/webapp", {"concurrent_runs": 0}, "concurrent_runs", "write 1 or more"),
+        ("PUT", "/projects/acme/webapp/variables/A", {"value": 1}, "value", "write a text"),
+        (
+            "PUT",
+            "/projects/acme/webapp/variables/A",
+            {"value": "a" * 8193},
+            "value",
+            "write at most 8192 characters",
+        ),
+        ("GET", "/users?limit=many", None, "limit", "write a whole number"),
+        ("GET", "/users?limit=201", None, "limit", "write 200 or less"),
+        ("GET", "/users?cursor=", None, "cursor", "must not be empty"),
+    ],
+)
+def test_a_remedy_is_in_words_for_a_human(shared_api, method, path, body, key, fix):
+    refused = problem(shared_api("administrator", method, path, body), 422)
+    assert refused["errors"] == [{"key": key, "fix": fix}]
+
+
+@pytest.mark.parametrize("at", ["2020-01-01T00:00:00Z", "2900-01-01T00:00:00Z"])
+def test_an_end_is_still_to_come(shared_api, at):
+    body = {"service_account": "duo", "expires_at": at}
+    refused = problem(shared_api("administrator", "POST", "/delegations", body), 422)
+    assert refused["errors"] == [
+        {"key": "expires_at", "fix": "choose a time that is still to come, within 100 years"}
     ]
 
 

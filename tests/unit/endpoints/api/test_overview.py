@@ -15,6 +15,11 @@ def test_it_is_about_everything_or_about_the_caller(api, caller, everything):
     assert (told["counts"]["users"] is None) is not everything
 
 
+def test_a_disabled_account_may_act_for_nobody(api):
+    api.world.set_active("duo", active=False)
+    assert api("alice", "GET", "/overview").get_json()["counts"]["may_act_for_me"] == 0
+
+
 @pytest.mark.parametrize("path", ["/overview", "/activity"])
 @pytest.mark.parametrize("caller", ["composite token", "account", "narrow", "nobody"])
 def test_it_is_for_humans_in_person(shared_api, caller, path):

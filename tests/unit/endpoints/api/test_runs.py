@@ -36,6 +36,14 @@ def test_others_learn_nothing_of_a_run_not_even_that_it_is_there(api, run, calle
             assert "acme" not in body["detail"]
 
 
+def test_who_may_read_a_run_but_not_end_it_is_told_so(api, run):
+    everybody(api.world, "developer")
+    made = api("alice", "POST", "/users/alice/tokens", {"scopes": ["run.read"]}).get_json()
+    api.authorization["reader"] = f"Bearer {made['token']}"
+    assert api("reader", "GET", f"/runs/{run}").status_code == 200
+    assert "scopes" in problem(api("reader", "POST", f"/runs/{run}/cancel"), 403)["detail"]
+
+
 def test_a_run_has_the_shape_that_the_command_line_shows(api, run):
     shape = api("alice", "GET", f"/runs/{run}").get_json()
     assert {

@@ -42,18 +42,31 @@ def test_one_is_added_changed_and_removed(world, root):
     assert "No audience is registered" in text_of(root.get("/audiences"))
 
 
+def test_the_command_beside_a_change_keeps_what_is_registered(world, root):
+    world.new_account("shop", is_composite=False)
+    root.post("/audiences/new", ADD | {"rendering": "delegated", "introspect": "shop"})
+    said = text_of(root.get(CHANGE))
+    assert f"countersign audience change {URI} --alg RS256 --rendering delegated --introspect shop" in said
+    assert "audience remove" not in said
+
+
+def test_the_command_beside_a_change_says_which_list_is_empty(root):
+    root.post("/audiences/new", ADD)
+    assert "--rendering composite --no-introspect" in text_of(root.get(CHANGE))
+
+
 @pytest.mark.parametrize(
     ("more", "status", "said"),
     [
         ({"uri": ""}, 422, "printable characters"),
         ({"uri": "two words"}, 422, "printable characters"),
         ({"uri": "no-uri"}, 422, "is an absolute URI"),
-        ({"alg": "HS256"}, 422, "Input should be"),
-        ({"kind": "other"}, 422, "Input should be"),
+        ({"alg": "HS256"}, 422, "choose"),
+        ({"kind": "other"}, 422, "choose"),
         ({"introspect": "nobody"}, 422, "names nothing that there is"),
         ({"introspect": "duo"}, 422, "can do nothing alone"),
         ({"kind": "verifier", "projects": "acme/nothing"}, 422, "names nothing that there is"),
-        ({"kind": "verifier", "projects": "../.."}, 422, "String should match"),
+        ({"kind": "verifier", "projects": "../.."}, 422, "write groups and a name"),
     ],
 )
 def test_what_is_wrong_is_said_at_its_field(root, more, status, said):

@@ -1,6 +1,7 @@
 """Delegations, and who may act for me: given, seen, ended, in words for somebody who has never seen them."""
 
 import re
+from html import unescape
 
 import pytest
 from sqlalchemy import event
@@ -100,6 +101,26 @@ def test_an_administrator_may_for_anybody_and_is_named(people, visit):
     assert "in acme/webapp alone" in text
 
 
+def test_a_disabled_agent_is_said_to_be_unable_wherever_it_would_be_said_to_act(people, visit):
+    alice = visit("alice")
+    people.set_active("duo", active=False)
+    for path in ("/who-may-act-for-me", "/delegations", f"/delegations/{people.delegation}"):
+        text = text_of(alice.get(path))
+        assert "cannot act duo is disabled" in text
+        assert "duo may act" not in text
+    people.set_active("duo", active=True)
+    assert "duo may act for you" in text_of(alice.get("/who-may-act-for-me"))
+
+
+def test_what_is_given_to_or_for_the_disabled_is_not_said_to_serve(people, visit):
+    people.set_active("alice", active=False)
+    root = visit("root")
+    root.post("/delegations/-/new", GRANT | {"user": "alice"})
+    assert "duo cannot act for alice yet: alice is disabled." in text_of(root.get("/delegations"))
+    people.set_active("duo", active=False)
+    assert "cannot act duo and alice are disabled" in text_of(root.get("/delegations"))
+
+
 @pytest.mark.parametrize(
     ("changed", "status"),
     [
@@ -176,6 +197,42 @@ def test_the_list_and_its_filters(people, visit, who, query, found):
     body = page.partition("<tbody>")[2].partition("</tbody>")[0]
     seen = {name for name in ("alice", "bob", "carol") if f" for {name}" in body or f">{name}</a>" in body}
     assert seen == found
+
+
+@pytest.mark.parametrize(
+    ("query", "twin"),
+    [
+        ("", "?live=true"),
+        ("?user=bob&state=over", "?user=bob&live=false"),
+        ("?service_account=duo&state=", "?service_account=duo"),
+        ("?state=", ""),
+    ],
+)
+def test_its_twin_asks_for_what_is_shown(people, visit, query, twin):
+    page = visit("root").get(f"/delegations{query}")
+    assert f"GET /api/v1/delegations{twin} DELETE" in unescape(text_of(page))
+
+
+def test_a_name_that_cannot_be_is_an_error_and_nothing_else(people, visit):
+    page = visit("root").get("/delegations?user=No%20Body")
+    assert page.status_code == 422
+    assert 'role="alert"' in page.text
+    assert "empty-state" not in page.text
+
+
+def test_one_that_has_ended_says_when_and_leaves_its_pair_its_events(people, visit):
+    other, path = people.delegate(), f"/delegations/{people.delegation}"
+    alice = visit("alice")
+    text = text_of(alice.get(path))
+    assert "Ends 2026-12-22" in text
+    assert "this delegation" in text
+    alice.post(f"{path}/revoke")
+    text = text_of(alice.get(path))
+    assert "Ended 2026-11-22" in text
+    assert "2026-12-22" not in text
+    assert "this delegation" not in text
+    assert "Last event of duo for alice" in text
+    assert "this delegation" in text_of(alice.get(f"/delegations/{other}"))
 
 
 def test_an_empty_list_says_what_to_do(people, visit):

@@ -5,6 +5,8 @@ import re
 import pytest
 
 from app.identity import accounts
+from app.signing.algorithms import Algorithm
+from tests.support.components import OPERATOR
 from tests.support.console_client import text_of
 from tests.unit.signing.keysets import key
 
@@ -107,7 +109,7 @@ def test_a_revocation_wants_the_key_id_and_a_reason(people, visit):
     assert f'data-expected="{active}"' in shown.text
     for more, fault in (
         ({"confirmation": active[:-1], "reason": "leaked"}, "is not the key id"),
-        ({"confirmation": active, "reason": ""}, "at least 1 character"),
+        ({"confirmation": active, "reason": ""}, "must not be empty"),
     ):
         refused = root.post(path, form | more)
         assert refused.status_code == 422
@@ -189,3 +191,9 @@ def test_an_auditor_reads_everything_and_has_no_button(people, visit):
     assert "What breaks" in impact.text
     assert 'name="confirmation"' not in impact.text
     assert rotate(auditor, people).status_code == 403
+
+
+def test_whoever_would_revoke_reads_that_the_next_key_is_early(people, visit):
+    people.components.lifecycle.rotate(Algorithm.RS256, OPERATOR, override="so that the next one is new")
+    said = text_of(visit("root").get("/keys"))
+    assert "The next key signs at once: whoever has not fetched it refuses every new token until" in said

@@ -191,7 +191,7 @@ def test_what_is_dangerous_asks_for_a_sign_in_and_leads_back(world, alice, path,
     assert f"again=1&amp;next=/console{page}" in alice.get("/mine").text.replace("%2F", "/")
     answer = alice.post(path, form | {"next": f"/console{page}"})
     assert answer.status_code == 303
-    assert answer.location.replace("%2F", "/") == f"/console/sign-in?next=/console{page}&again=1"
+    assert answer.location.replace("%2F", "/") == f"/console/sign-in?next=/console{page}&again=1&ended=1"
 
 
 @pytest.mark.parametrize("role", ["is_admin", "is_auditor"])

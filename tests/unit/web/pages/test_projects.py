@@ -83,7 +83,15 @@ def test_a_path_that_is_none_is_asked_for_again(visit, world, path):
     refused = administrator(visit, world).post("/projects/new", {"path": path})
     assert refused.status_code in {404, 422}
     assert 'id="field-path-error"' in refused.text
+    assert "There is nothing here" not in refused.text
     assert MARKUP not in refused.text
+
+
+def test_an_auditor_is_told_before_the_form_that_projects_are_not_theirs_to_make(visit, world):
+    world.change(accounts.create_user, "erin", "erin@example.com", is_admin=False, is_auditor=True)
+    page = visit("erin").get("/projects/new")
+    assert "Administrators make projects" in page.text
+    assert 'name="path"' not in page.text
 
 
 @pytest.mark.parametrize(
@@ -121,6 +129,10 @@ def test_members_are_added_changed_and_removed(owner, world):
     added = owner.post(f"{HERE}/-/members", {"kind": "user", "name": "bob", "role": "developer"})
     assert added.status_code == 303
     assert "bob is developer of acme/webapp." in owner.get(f"{HERE}/-/members").text
+    again = owner.post(f"{HERE}/-/members", {"kind": "user", "name": "bob", "role": "guest"})
+    assert again.status_code == 412
+    assert "is a member already: change the role above" in text_of(again)
+    assert "<td>developer</td>" in again.text
     owner.post(f"{HERE}/-/members/change", {"principal": "user:bob", "role": "reporter"})
     assert "user:bob is reporter of acme/webapp." in owner.get(f"{HERE}/-/members").text
     owner.post(f"{HERE}/-/members/remove", {"principal": "user:bob"})
@@ -266,7 +278,8 @@ def test_what_outlives_a_browser_asks_for_a_sign_in_and_leads_back(owner, world,
     world.clock.advance(minutes=11)
     assert f"again=1&amp;next={here}" in owner.get(f"{HERE}/-/{page}").text
     answer = owner.post(f"{HERE}/-/{action}", {**form, "next": here})
-    assert (answer.status_code, answer.location) == (303, f"/console/sign-in?next={here}&again=1")
+    assert (answer.status_code, answer.location) == (303, f"/console/sign-in?next={here}&again=1&ended=1")
+    assert "What you typed was not saved." in text_of(owner.client.get(answer.location))
     assert owner.get(HERE).status_code == 200
 
 
@@ -290,7 +303,10 @@ def test_variables_are_set_and_removed(owner):
     assert "&lt;script&gt;" in page
     assert MARKUP not in page
     refused = owner.post(f"{HERE}/-/variables", {"name": "not a name", "value": ""})
+    assert refused.status_code == 422
     assert 'id="field-name-error"' in refused.text
+    assert "It was not set." in text_of(refused)
+    assert "use up to 128 letters, digits and underscores, no digit first" in text_of(refused)
     owner.post(f"{HERE}/-/variables/remove", {"name": "STAGE"})
     assert "It has no variables." in owner.get(f"{HERE}/-/settings").text
 
@@ -336,6 +352,14 @@ def test_an_input_that_is_none_is_asked_for_again(owner, inputs, field):
     refused = owner.post(f"{HERE}/-/flows/fix-ci", {"service_account": "duo", **inputs})
     assert refused.status_code in {409, 422}
     assert f'id="field-{field}-error"' in refused.text
+
+
+def test_an_agent_that_is_disabled_is_not_offered(owner, world):
+    owner.send(f"{HERE}/-/configuration/edit", {"content": PLAIN})
+    path = f"{HERE}/-/flows/fix-ci"
+    assert '<option value="duo"' in owner.get(path).text
+    world.set_active("duo", active=False)
+    assert "Nobody may act for you here" in owner.get(path).text
 
 
 def test_who_has_no_agent_is_told_how_to_get_one(visit, world, configured):

@@ -88,7 +88,7 @@ def test_a_run_leads_to_whoever_is_in_it_and_to_what_the_ledger_says(visit, worl
     for path in (
         "/users/alice",
         "/service-accounts/duo",
-        "/delegations?user=alice&amp;service_account=duo",
+        "/delegations?user=alice&amp;service_account=duo&amp;state=",
         "/projects/acme/webapp",
         f"/audit?run={run}",
     ):
@@ -231,3 +231,9 @@ def test_a_kill_tells_what_died(visit, world):
     assert "1 run" in text_of(after)
     assert MARKUP not in after.text
     assert "cancel" in visit("alice").get(f"/runs/{living.number}").text
+
+
+def test_the_command_and_the_request_list_what_the_page_lists(visit, run):
+    said = text_of(visit("alice").get("/runs?state=pending&flow=fix-ci&user=alice"))
+    assert "countersign run list --state pending --flow fix-ci --user alice" in said
+    assert "/api/v1/runs?state=pending&amp;flow=fix-ci&amp;user=alice" in said

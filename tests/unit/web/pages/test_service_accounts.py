@@ -188,3 +188,9 @@ def _matrix(answer):
 
 def _plain(markup):
     return text_of(SimpleNamespace(text=markup))
+
+
+def test_enabling_has_its_command(people, visit):
+    root = visit("root")
+    root.post("/service-accounts/duo/active", {"active": "false"})
+    assert "countersign service-account enable duo" in text_of(root.get("/service-accounts/duo"))

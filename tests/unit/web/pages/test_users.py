@@ -241,3 +241,14 @@ def test_markup_is_text(people, visit):
 def _number(world, login):
     with world.components.database.reading() as session:
         return accounts.find_user(session, login).id
+
+
+def test_each_change_has_its_command(people, visit):
+    root = visit("root")
+    said = text_of(root.get("/users/carol/change"))
+    assert "countersign user change carol --email carol@example.com --no-admin --auditor" in said
+    said = text_of(root.get("/users/alice"))
+    assert "countersign user sign-in-link alice" in said
+    assert "countersign user session revoke alice ID" in said
+    root.post("/users/alice/active", {"active": "false"})
+    assert "countersign user enable alice" in text_of(root.get("/users/alice"))
