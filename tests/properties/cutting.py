@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import select
@@ -66,6 +67,10 @@ class Pair:
 
 
 By = dict[str, Any]
+
+
+class Unanswered(Exception):  # noqa: N818 - nothing was allowed, which is no fault on a machine that hangs
+    """503, or no connection."""
 
 
 def disable_human(session: Session, pair: Pair, by: By) -> None:
@@ -136,6 +141,7 @@ class Load:
         self._serial = 0
         self._stop = threading.Event()
         self._faults: list[Any] = []
+        self._unanswered: list[Unanswered] = []
         with self.components.database.writing() as session:
             by = self._by()
             shop = accounts.create_service_account(session, "shop", is_composite=False, **by)
@@ -186,15 +192,24 @@ class Load:
             self._stop.set()
             for thread in threads:
                 thread.join()
-        assert self._faults == []
+        assert not self._faults, self._faults
+        assert len(self._unanswered) < sum(len(pair.seen) for pair in pairs) / 10, self._unanswered[:10]
 
     def _ask(self, pairs: list[Pair], seed: float) -> None:
         chance, client = random.Random(seed), self.clients()  # noqa: S311 - a choice of what to ask
         try:
             while not self._stop.is_set():
-                ask_one(client, chance.choice(pairs), chance.choice([*BOUND]), chance, self.shop)
+                with self._put_up_with():
+                    ask_one(client, chance.choice(pairs), chance.choice([*BOUND]), chance, self.shop)
         except Exception as fault:  # noqa: BLE001 - told by the thread that waits
             self._faults.append(fault)
+
+    @contextmanager
+    def _put_up_with(self) -> Iterator[None]:
+        try:
+            yield
+        except Unanswered as none:
+            self._unanswered.append(none)
 
     def enable(self, pair: Pair) -> None:
         with self.components.database.writing() as session:
@@ -216,17 +231,17 @@ class Load:
 
 
 def ask_one(client: Client, pair: Pair, what: str, chance: random.Random, shop: str) -> bool:
-    """One question, remembered; no answer but yes or no will do."""
+    """One question, remembered; no answer but yes or no will do. Raises ``Unanswered``."""
     began = time.monotonic()
     if what == MINT:
         form = {"grant_type": "client_credentials", "scope": f"api {pair.human}", "resource": API}
-        status, answer = client(MINT, form, basic(f"sa_{pair.account}", pair.secret.reveal()))
+        status, answer = _asked(client, MINT, form, basic(f"sa_{pair.account}", pair.secret.reveal()))
         assert status in {200, 400, 401}, (status, answer)
         allowed = status == 200
         if allowed:
             pair.tokens.append(answer["access_token"])
     elif what == INTROSPECT:
-        status, answer = client(INTROSPECT, {"token": chance.choice(pair.tokens)}, shop)
+        status, answer = _asked(client, INTROSPECT, {"token": chance.choice(pair.tokens)}, shop)
         assert status == 200, (status, answer)
         allowed = answer["active"]
     else:
@@ -237,8 +252,15 @@ def ask_one(client: Client, pair: Pair, what: str, chance: random.Random, shop: 
         }
         resource = {"type": "project", "id": pair.project}
         question = {"subject": subject, "action": {"name": "code.write"}, "resource": resource}
-        status, answer = client(DECIDE, question, shop)
+        status, answer = _asked(client, DECIDE, question, shop)
         assert status == 200, (status, answer)
         allowed = answer["decision"]
     pair.seen.append(Seen(what, began, allowed))
     return bool(allowed)
+
+
+def _asked(client: Client, what: str, body: Any, authorization: str) -> tuple[int, Any]:
+    status, answer = client(what, body, authorization)
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        raise Unanswered(what, answer)
+    return status, answer

@@ -23,6 +23,7 @@ from tests.properties.cutting import (
     KILLS,
     MINT,
     Load,
+    Unanswered,
     ask_one,
     disable_human,
 )
@@ -117,7 +118,10 @@ def http_client(url):
 
     def ask(path, body, authorization):
         form = {"json": body} if path == DECIDE else {"data": body}
-        answer = session.post(url + path, **form, headers={"Authorization": authorization}, timeout=30)
+        try:
+            answer = session.post(url + path, **form, headers={"Authorization": authorization}, timeout=30)
+        except requests.ConnectionError as error:
+            raise Unanswered(path, error) from None
         return answer.status_code, answer.json()
 
     return ask
