@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from datetime import datetime
 
 import click
 from sqlalchemy import select
@@ -80,8 +81,7 @@ def add_audience(
             shape = shapes.audience(row, list(paths), sorted(names))
         since = here.components.keyring.current().actives[algorithm].since
     text = f"{uri} is a registered {kind} audience"
-    if since > here.now:
-        text += f"; its tokens are signed with {ALWAYS} until {rfc3339(since)}, with {alg} from then on"
+    text += _until_then(algorithm, since, here.now)
     show(shape | {"signs_from": rfc3339(since)}, text, as_json=as_json)
     _warn(algorithm, f"countersign audience remove {shlex.quote(uri)}")
 
@@ -144,10 +144,7 @@ def change_audience(
             shape = shapes.registration(registrations.registration(session, uri))
         here.components.lifecycle.settle(here.actor)
         since = here.components.keyring.current().actives[algorithm].since
-    text = f"{uri} is as you said"
-    if since > here.now:
-        text += f"; its tokens are signed with {ALWAYS} until {rfc3339(since)}, with {algorithm} from then on"
-    show(shape, text, as_json=as_json)
+    show(shape, f"{uri} is as you said{_until_then(algorithm, since, here.now)}", as_json=as_json)
     if alg is not None:
         _warn(algorithm, f"countersign audience change {shlex.quote(uri)} --alg {ALWAYS}")
 
@@ -160,6 +157,12 @@ def _bound(session: Session, before: Sequence[str], paths: Sequence[str]) -> lis
 
 def _asking(session: Session, names: Sequence[str]) -> list[ServiceAccount]:
     return [accounts.find_service_account(session, name) for name in dict.fromkeys(names)]
+
+
+def _until_then(algorithm: Algorithm, since: datetime, now: datetime) -> str:
+    if since <= now:
+        return ""
+    return f"; its tokens are signed with {ALWAYS} until {rfc3339(since)}, with {algorithm} from then on"
 
 
 def _warn(algorithm: Algorithm, undo: str) -> None:

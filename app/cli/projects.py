@@ -3,19 +3,15 @@
 from pathlib import Path
 
 import click
-from sqlalchemy.orm import Session
 
 from app import representation as shapes
 from app.cli.concurrency import concurrency
 from app.cli.console import Commands, Number, fields, installation, json_option, show, show_all
 from app.cli.sources import source
-from app.errors import NotFound
 from app.flows import configurations
-from app.flows.models import ConfigurationVersion
 from app.flows.names import require_name
 from app.flows.subjects import flows_of
 from app.identity import projects
-from app.identity.models import Project
 from app.protocol import subjects
 
 
@@ -147,20 +143,15 @@ def show_config(path: str, number: int | None, as_json: bool) -> None:
     with installation() as here, here.reading() as session:
         found = projects.find_project(session, path)
         version = (
-            configurations.newest(session, found) if number is None else _version(session, found, number)
+            configurations.newest(session, found)
+            if number is None
+            else configurations.version_of(session, found, number)
         )
     shape = shapes.configuration_text(version, path)
     if as_json:
         show(shape, "", as_json=True)
     else:
         click.echo(shape["content"], nl=False)
-
-
-def _version(session: Session, found: Project, number: int) -> ConfigurationVersion:
-    version = session.get(ConfigurationVersion, number)
-    if version is None or version.project_id != found.id:
-        raise NotFound(f"version: {found.path} has no configuration {number}")
-    return version
 
 
 @project.group("variable", cls=Commands)

@@ -80,6 +80,14 @@ def newest(session: Session, project: Project) -> ConfigurationVersion:
     return version
 
 
+def version_of(session: Session, project: Project, number: int) -> ConfigurationVersion:
+    """One that the project has, or had."""
+    version = session.get(ConfigurationVersion, number)
+    if version is None or version.project_id != project.id:
+        raise NotFound(f"version: {project.path} has no configuration {number}")
+    return version
+
+
 def _refuse_beside_source(session: Session, project: Project) -> None:
     if (source := source_of(session, project)) is not None:
         raise Conflict(

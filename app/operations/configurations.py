@@ -93,10 +93,7 @@ def list_configuration_versions(call: Call, path: ProjectPath, query: Paging) ->
 def get_configuration_version(call: Call, path: ProjectPath, id: Number) -> Shape:
     """Get one version of a project's configuration."""
     project = readable_project(call, path)
-    version = call.session.get(ConfigurationVersion, id)
-    if version is None or version.project_id != project.id:
-        raise NotFound
-    return shapes.configuration_text(version, project.path)
+    return shapes.configuration_text(domain.version_of(call.session, project, id), project.path)
 
 
 def _checked(call: Call, session: Session, project: Project) -> Shape | None:

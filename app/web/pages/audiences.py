@@ -51,9 +51,6 @@ def audiences_add() -> Answer:
     if _found(uri) is not None:
         return _form(request.form, _TAKEN)
     outcome = this_visit().attempt(operations.put_audience, uri=uri, body=_body(request.form), etag=ABSENT)
-    if outcome.status == 404:  # noqa: PLR2004 - what is no path of the API
-        faults = {"uri": "is at most 255 printable characters without spaces"}
-        outcome = Outcome(refusal="It was not added.", faults=faults, status=422)
     if outcome.refusal is not None:
         return _form(request.form, outcome)
     say(f"{uri} is registered{_signed(outcome.answer['alg'])}.")

@@ -62,9 +62,6 @@ def service_accounts_create() -> Answer:
         return _new(form, Outcome(None, refusal, {"name": refusal}, 422))
     body = {"composite": form.get("composite") != "false"}
     done = visit.attempt(put_service_account, body=body, name=name, etag=ABSENT)
-    if done.status == 404:  # noqa: PLR2004 - a path that cannot be is the name's fault here
-        refusal = "Use up to 63 lower-case letters, digits, dots, dashes and underscores."
-        done = Outcome(None, refusal, {"name": refusal}, 422)
     if done.refusal is not None:
         return _new(form, done)
     say(f"{name} is created. Make it a secret, and a member of its projects.")

@@ -49,7 +49,7 @@ def users_create() -> Answer:
         return _form("users/new.html", form, Outcome(None, refusal, {"login": refusal}, 422))
     done = this_visit().attempt(put_user, body=_body(form), login=login, etag=ABSENT)
     if done.refusal is not None:
-        return _form("users/new.html", form, _of_login(done))
+        return _form("users/new.html", form, done)
     if form.get("link") != "true":
         say(f"{login} can be given roles now.")
         return go("console.users_show", login=login)
@@ -167,11 +167,3 @@ def _body(form: Mapping[str, str]) -> dict[str, Any]:
         "admin": form.get("role") == "administrator",
         "auditor": form.get("role") == "auditor",
     }
-
-
-def _of_login(outcome: Outcome) -> Outcome:
-    """A path that cannot be is the login's fault here."""
-    if outcome.status != 404:  # noqa: PLR2004 - HTTP
-        return outcome
-    fix = "Use up to 63 lower-case letters, digits, dots, dashes and underscores, a letter or digit first."
-    return Outcome(None, fix, {"login": fix}, 422)
