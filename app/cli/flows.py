@@ -27,6 +27,7 @@ from app.flows import configuration, log, runs
 from app.flows.models import RunState
 from app.flows.retry import again
 from app.flows.start import StartRequest
+from app.identity import accounts, projects
 
 _FOLLOW_SECONDS = 0.5
 _RUN = Number("a run")
@@ -135,6 +136,10 @@ def list_runs(
     wanted = runs.matching(project=path, flow=name, user=login, state=state)
     with installation() as here, here.reading() as session:
         rows = [shapes.run(row) for row in runs.newest(session, wanted, limit)]
+        if not rows and path is not None:
+            projects.find_project(session, path)
+        if not rows and login is not None:
+            accounts.find_user(session, login)
     columns = ("id", "state", "project", "flow", "user_login", "service_account_name", "started_at")
     nothing = "no runs: countersign flow start FLOW --project P --user U --service-account S"
     show_all(rows, columns, nothing, as_json=as_json)

@@ -475,6 +475,15 @@ def test_a_delegation_lasts_30_days_unless_told_otherwise(ledger):
     assert abs(life - timedelta(days=30)) < timedelta(seconds=1)
 
 
+@pytest.mark.parametrize(
+    ("option", "named"),
+    [("--project", "there is no project 'acme/webap'"), ("--user", "there is no user 'alcie'")],
+)
+def test_a_name_that_is_not_there_is_no_empty_list_of_runs(ledger, option, named):
+    refused = ledger.cli("run", "list", option, named.split("'")[1], exit_code=1)
+    assert named in refused.stderr
+
+
 def test_the_command_itself_works_as_a_process(ledger):
     assert (
         ledger.installation.run("user", "list", json=True).data == ledger.cli("user", "list", json=True).data

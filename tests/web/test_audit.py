@@ -54,6 +54,22 @@ def test_a_drawer_never_shows_another_event_and_says_its_own_trouble(tabs):
     tabs.faults.clear()
 
 
+def test_a_late_answer_of_the_event_before_stays_out_of_the_drawer(tabs):
+    with tabs.open("alice") as page:
+        page.goto("/console/audit")
+        events, drawer = page.locator("[data-opens=event]"), page.get_by_role("dialog")
+        late = f"**{events.first.get_attribute('href')}"
+        page.route(late, lambda _route: None)
+        with page.expect_request(late) as asked:
+            events.first.click()
+        page.keyboard.press("Escape")
+        drawer.wait_for(state="hidden")
+        with page.expect_event("requestfailed") as given_up:
+            events.nth(1).click()
+        drawer.get_by_text("Place in the chain").wait_for()
+        assert given_up.value.url == asked.value.url
+
+
 def test_without_a_script_an_event_is_a_page(tabs):
     with tabs.open("alice") as page:
         page.goto("/console/audit?action=identity:user:create")

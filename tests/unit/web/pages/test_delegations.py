@@ -108,7 +108,10 @@ def test_a_disabled_agent_is_said_to_be_unable_wherever_it_would_be_said_to_act(
         text = text_of(alice.get(path))
         assert "cannot act duo is disabled" in text
         assert "duo may act" not in text
+    assert "duo cannot act" in text_of(alice.get("/users/alice"))
+    assert "alice cannot act" in text_of(alice.get("/service-accounts/duo"))
     people.set_active("duo", active=True)
+    assert "cannot act" not in text_of(alice.get("/users/alice"))
     assert "duo may act for you" in text_of(alice.get("/who-may-act-for-me"))
 
 
