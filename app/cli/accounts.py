@@ -39,16 +39,19 @@ def create_user(login: str, email: str, admin: bool, auditor: bool, as_json: boo
 
 
 @user.command("list")
+@click.option("--search", metavar="TEXT", help="Only those with TEXT in their login or e-mail.")
 @json_option
-def list_users(as_json: bool) -> None:
+def list_users(search: str | None, as_json: bool) -> None:
     """List users.
 
     Example: countersign user list --json
     """
     with installation() as here, here.reading() as session:
-        rows = [shapes.user(row) for row in session.query(User).order_by(User.id)]
+        found = accounts.users(search).order_by(User.id)
+        rows = [shapes.user(row) for row in session.scalars(found)]
     columns = ("principal", "login", "email", "admin", "auditor", "active")
-    show_all(rows, columns, "no users: countersign user create LOGIN --email E", as_json=as_json)
+    nothing = "no users: countersign user create LOGIN --email E"
+    show_all(rows, columns, nothing if search is None else "no user is like that", as_json=as_json)
 
 
 @user.command("change")
@@ -181,18 +184,19 @@ def create_service_account(name: str, not_composite: bool, as_json: bool) -> Non
 
 
 @service_account.command("list")
+@click.option("--search", metavar="TEXT", help="Only those with TEXT in their name.")
 @json_option
-def list_service_accounts(as_json: bool) -> None:
+def list_service_accounts(search: str | None, as_json: bool) -> None:
     """List service accounts.
 
     Example: countersign service-account list
     """
     with installation() as here, here.reading() as session:
-        rows = [
-            shapes.service_account(row) for row in session.query(ServiceAccount).order_by(ServiceAccount.id)
-        ]
+        found = accounts.service_accounts(search).order_by(ServiceAccount.id)
+        rows = [shapes.service_account(row) for row in session.scalars(found)]
     columns = ("principal", "name", "client_id", "composite", "active")
-    show_all(rows, columns, "no service accounts: countersign service-account create NAME", as_json=as_json)
+    nothing = "no service accounts: countersign service-account create NAME"
+    show_all(rows, columns, nothing if search is None else "no account is like that", as_json=as_json)
 
 
 def _set_service_account_active(name: str, *, active: bool, as_json: bool) -> None:

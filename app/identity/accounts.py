@@ -3,7 +3,7 @@
 import re
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -92,6 +92,21 @@ def set_service_account_active(
     account.principal.disabled_at = None if active else (account.principal.disabled_at or now)
     action = AuditAction.SERVICE_ACCOUNT_ENABLE if active else AuditAction.SERVICE_ACCOUNT_DISABLE
     record(session, by.did(action, now, service_account=service_account_principal(account.id)))
+
+
+def users(search: str | None = None) -> Select[User]:
+    """All, or those with that text in their login or e-mail, in whatever case."""
+    if search is None:
+        return select(User)
+    columns = (User.login, User.email)
+    return select(User).where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
+
+
+def service_accounts(search: str | None = None) -> Select[ServiceAccount]:
+    """As above, by name."""
+    if search is None:
+        return select(ServiceAccount)
+    return select(ServiceAccount).where(ServiceAccount.name.icontains(search, autoescape=True))
 
 
 def find_user(session: Session, named: str) -> User:

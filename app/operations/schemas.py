@@ -67,6 +67,20 @@ class Paging(Input):
     ] = None
 
 
+class Search(Paging):
+    """The query of a list that may be long, of what has a name."""
+
+    search: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[^\x00-\x1f\x7f]{1,100}$",
+            description="Only what has this in its name.",
+            examples=[None],
+        ),
+        Form("write up to 100 letters of a name"),
+    ] = None
+
+
 class Active(Input):
     active: Annotated[bool, Field(description="`false` disables.", examples=[False])]
 

@@ -9,11 +9,12 @@ from app import representation as shapes
 from app.errors import NotFound
 from app.identity import credentials
 from app.identity.accounts import find_service_account
-from app.identity.models import ClientSecret, ServiceAccount
+from app.identity.models import ClientSecret
 from app.operations.call import Call, Created
 from app.operations.operation import By, Resource
 from app.operations.paging import page
-from app.operations.schemas import AccountName, Input, Number, Output, Page, Paging, Time
+from app.operations.schemas import AccountName, Input, Number, Output, Page, Paging, Search, Time
+from app.operations.service_accounts import list_service_accounts
 from app.protocol.principals import client_id
 from app.representation import Shape
 
@@ -47,12 +48,12 @@ class StandingAnswer(Output):
 
 
 @secrets.operation("GET", "/client-secrets", by=By.OVERSEER, answer=Page[StandingAnswer])
-def list_secret_standings(call: Call, query: Paging) -> Shape:
+def list_secret_standings(call: Call, query: Search) -> Shape:
     """List how the secrets of each service account stand, page by page as the accounts are listed."""
-    accounts = page(call.session, select(ServiceAccount), ServiceAccount.id, query, shapes.service_account)
-    of_all = credentials.standings(call.session, [each["id"] for each in accounts["items"]], call.now)
-    items = [shapes.standing(each["name"], of_all.get(each["id"])) for each in accounts["items"]]
-    return accounts | {"items": items}
+    found = list_service_accounts(call, query)
+    of_all = credentials.standings(call.session, [each["id"] for each in found["items"]], call.now)
+    items = [shapes.standing(each["name"], of_all.get(each["id"])) for each in found["items"]]
+    return found | {"items": items}
 
 
 @secrets.operation("GET", "/service-accounts/{name}/secrets", by=By.OVERSEER, answer=Page[SecretAnswer])

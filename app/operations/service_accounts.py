@@ -12,7 +12,7 @@ from app.identity.models import ServiceAccount
 from app.operations.call import Call, Created
 from app.operations.operation import By, Resource
 from app.operations.paging import page
-from app.operations.schemas import AccountName, Active, Input, Output, Page, Paging
+from app.operations.schemas import AccountName, Active, Input, Output, Page, Search
 from app.representation import Shape
 
 service_accounts = Resource("Service accounts")
@@ -32,10 +32,10 @@ class ServiceAccountBody(Input):
 
 
 @service_accounts.operation("GET", "/service-accounts", by=By.PERSON, answer=Page[ServiceAccountAnswer])
-def list_service_accounts(call: Call, query: Paging) -> Shape:
+def list_service_accounts(call: Call, query: Search) -> Shape:
     """List service accounts."""
-    everything = select(ServiceAccount)
-    return page(call.session, everything, ServiceAccount.id, query, shapes.service_account)
+    found = accounts.service_accounts(query.search)
+    return page(call.session, found, ServiceAccount.id, query, shapes.service_account)
 
 
 @service_accounts.operation("GET", "/service-accounts/{name}", by=By.PERSON, answer=ServiceAccountAnswer)

@@ -12,7 +12,7 @@ from app.identity.models import Principal, User
 from app.operations.call import Call, Created, Hidden
 from app.operations.operation import By, Resource
 from app.operations.paging import page
-from app.operations.schemas import Active, Form, Input, Login, Output, Page, Paging
+from app.operations.schemas import Active, Form, Input, Login, Output, Page, Search
 from app.representation import Shape
 
 users = Resource("Users")
@@ -42,9 +42,9 @@ class UserBody(Input):
 
 
 @users.operation("GET", "/users", by=By.OVERSEER, answer=Page[UserAnswer])
-def list_users(call: Call, query: Paging) -> Shape:
-    """List users."""
-    return page(call.session, select(User), User.id, query, shapes.user)
+def list_users(call: Call, query: Search) -> Shape:
+    """List users; `search` finds by login and by e-mail."""
+    return page(call.session, accounts.users(query.search), User.id, query, shapes.user)
 
 
 @users.operation("GET", "/users/{login}", by=By.PERSON, answer=UserAnswer)

@@ -31,11 +31,15 @@ def launched(request: Mapping[str, object]) -> Iterator[tuple[socket.socket, int
             start_new_session=True,
         )
         theirs.close()
-        with process, control:
-            body = json.dumps(request).encode()
-            with suppress(BrokenPipeError):  # it was killed already; then there is no report either
-                control.sendall(len(body).to_bytes(8, "big") + body)
-            yield control, cast("IO[bytes]", process.stdout).fileno()
+        stream = cast("IO[bytes]", process.stdout)
+        try:
+            with stream, control:
+                body = json.dumps(request).encode()
+                with suppress(BrokenPipeError):  # it was killed already; then there is no report either
+                    control.sendall(len(body).to_bytes(8, "big") + body)
+                yield control, stream.fileno()
+        finally:
+            process.wait()  # Popen's own __exit__ hardly does after a KeyboardInterrupt (bpo-25942)
 
 
 def receive(control: socket.socket) -> bytes:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flask import request, url_for
+from flask import request
 
 from app.identity.permissions import PERMISSIONS
 from app.operations.audit_events import list_audit_events
@@ -21,7 +21,9 @@ from app.operations.service_accounts import (
 from app.operations.users import list_users
 from app.web import kill_switch, lifetimes
 from app.web.console import Answer, act, console, go, make_once, page, say, suggested, whole
+from app.web.name_search import asked, searched
 from app.web.scopes import MEANINGS
+from app.web.twins import api_request
 from app.web.visit import ABSENT, Outcome, this_visit
 
 _LIVES = (*lifetimes.CHOICES, lifetimes.FOR_EVER)
@@ -31,21 +33,11 @@ _NONE = Outcome()
 
 @console.get("/service-accounts")
 def service_accounts() -> Answer:
-    visit, cursor = this_visit(), request.args.get("cursor", "")
-    found = visit.ask(list_service_accounts, query={"cursor": cursor})
-    standings = {}
-    if visit.role != "member":
-        told = visit.ask(list_secret_standings, query={"cursor": cursor})["items"]
+    listed, standings = searched(list_service_accounts, "service-account"), {}
+    if this_visit().role != "member":
+        told = this_visit().ask(list_secret_standings, query=asked())["items"]
         standings = {each["service_account"]: each | {"state": _standing(each)} for each in told}
-    return page(
-        "service_accounts/index.html",
-        accounts=found["items"],
-        standings=standings,
-        is_first=not cursor,
-        next_href=url_for("console.service_accounts", cursor=found["next_cursor"])
-        if found["next_cursor"]
-        else "",
-    )
+    return page("service_accounts/index.html", standings=standings, api_request=api_request, **listed)
 
 
 @console.get("/service-accounts/-/new")

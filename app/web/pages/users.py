@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flask import request, url_for
+from flask import request
 
 from app.operations.audit_events import list_audit_events
 from app.operations.delegations import list_delegations
@@ -13,6 +13,7 @@ from app.operations.tokens import list_tokens
 from app.operations.users import get_user, list_users, put_user, put_user_active
 from app.web import kill_switch, lifetimes
 from app.web.console import Answer, act, console, go, make_once, page, say, whole
+from app.web.name_search import searched
 from app.web.visit import ABSENT, Outcome, this_visit
 
 _NOTHING_TYPED: Mapping[str, str] = {}
@@ -25,14 +26,7 @@ _ROLES = (
 
 @console.get("/users")
 def users() -> Answer:
-    found = this_visit().ask(list_users, query={"cursor": request.args.get("cursor", "")})
-    cursor = found["next_cursor"]
-    return page(
-        "users/index.html",
-        users=found["items"],
-        is_first="cursor" not in request.args,
-        next_href=url_for("console.users", cursor=cursor) if cursor else "",
-    )
+    return page("users/index.html", **searched(list_users, "user"))
 
 
 @console.get("/users/-/new")

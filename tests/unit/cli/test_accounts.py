@@ -23,6 +23,21 @@ def data(command, line: str):
     return command(*line.split(), json=True).data
 
 
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("user list --search LIC", 1),
+        ("user list --search nobody", 0),
+        ("service-account list --search duo", 1),
+        ("service-account list --search %", 0),
+    ],
+)
+def test_names_are_found_by_a_part_of_them(command, line, found):
+    assert len(data(command, line)) == found
+    if not found:
+        assert "is like that" in command(*line.split()).stderr
+
+
 SHAPES = {
     "user create bob --email bob@example.com": {"id", "principal", "login", "email", "active"},
     "user disable alice": {"id", "principal", "login", "email", "active"},

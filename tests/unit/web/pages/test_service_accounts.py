@@ -33,6 +33,15 @@ def test_each_role_sees_its_part(people, visit, who, sees, changes):
     assert ("Kill switch" in shown) == changes
 
 
+@pytest.mark.parametrize(("search", "found"), [("", 2), ("DU", 1), ("o-2", 1), ("%", 0), ("uno", 0)])
+@pytest.mark.parametrize("who", ["carol", "bob"])
+def test_accounts_are_found_by_a_part_of_their_name(people, visit, who, search, found):
+    people.change(accounts.create_service_account, "trio-2", is_composite=True)
+    page = visit(who).get("/service-accounts", query_string={"search": search})
+    assert page.text.count('<th scope="row">') == found
+    assert ("No service account is like that" in page.text) == (not found)
+
+
 def test_what_expires_within_14_days_is_said(people, visit, clock):
     people.new_secret(life=timedelta(days=15))
     root = visit("root")

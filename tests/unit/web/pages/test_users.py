@@ -1,5 +1,9 @@
 """Users: who sees whom, who changes them, and what each refusal says."""
 
+import re
+import shlex
+from html import unescape
+
 import pytest
 
 from app.identity import accounts
@@ -34,6 +38,24 @@ def people(world):
 )
 def test_who_sees_whom(people, visit, who, path, status):
     assert visit(who).get(path).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ("ali", {"alice"}),
+        ("ALICE@", {"alice"}),
+        ("example.com", {"root", "carol", "alice", "bob"}),
+        ("_", set()),
+        ("%", set()),
+        ("nobody", set()),
+    ],
+)
+def test_users_are_found_by_a_part_of_their_name(people, visit, search, found):
+    page = visit("root").get("/users", query_string={"search": search})
+    assert set(re.findall(r'<th scope="row"><a [^>]*>(\w+)</a>', page.text)) == found
+    assert f"countersign user list --search {shlex.quote(search)}" in unescape(page.text)
+    assert ("No user is like that" in page.text) == (not found)
 
 
 @pytest.mark.parametrize("who", ["carol", "alice"])
