@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app import representation as shapes
 from app.cli.console import Commands, installation, json_option, show, show_all
 from app.clock import rfc3339
+from app.errors import Overtaken
 from app.identity import accounts, projects
 from app.identity.models import Project, ServiceAccount
 from app.signing.algorithms import ALWAYS, Algorithm
@@ -127,6 +128,8 @@ def change_audience(
         offering = here.components.lifecycle.offering(algorithm, here.actor)
         with offering as take_into_use, here.writing() as session:
             row = audiences.find(session, uri, for_update=True)
+            if alg is None and row.algorithm != algorithm:
+                raise Overtaken("somebody else has just changed its algorithm: say it again")
             before = registrations.registration(session, uri)
             registrations.change(
                 session,

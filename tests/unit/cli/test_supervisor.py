@@ -10,7 +10,7 @@ from app.cli.supervisor import _Child
 STUBBORN = 'trap "" TERM; exec >"$0"; echo ready; sleep 600 & sleep 600; wait'
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(240)
 def test_what_outlives_its_grace_is_killed_with_its_own_children(tmp_path):
     """All of them hold the pipe open for writing: it ends when none of them is left."""
     os.mkfifo(tmp_path / "pipe")
