@@ -173,6 +173,9 @@ class Database:
         with self._writing.connect() as connection:
             if self.is_sqlite:
                 _sqlite_pragma(connection, "foreign_keys=OFF")
+                _sqlite_pragma(
+                    connection, f"busy_timeout={2**31 - 1}"
+                )  # milliseconds: until others have migrated
             try:
                 with connection.begin(), self._without_limits(connection):
                     if not self.is_sqlite:

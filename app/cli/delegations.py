@@ -38,18 +38,19 @@ def grant(
     Example: countersign delegation grant --user alice --service-account duo --expires 30d
     """
     with installation() as here, here.writing() as session:
+        now = here.now
         row = delegations.grant(
             session,
             accounts.find_user(session, login),
             accounts.find_service_account(session, name),
             scopes=scopes or None,
             project=find_project(session, path) if path else None,
-            expires_at=here.now + duration("--expires", expires),
+            expires_at=now + duration("--expires", expires),
             by=here.actor,
-            now=here.now,
+            now=now,
         )
         shape = shapes.delegation(row)
-        already = [each for each in _others(session, row, here.now) if _covers(each, row)]
+        already = [each for each in _others(session, row, now) if _covers(each, row)]
     for each in already:
         click.echo(f"note: delegation {each.id} does so already, until {rfc3339(each.expires_at)}", err=True)
     show(

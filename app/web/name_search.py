@@ -27,7 +27,5 @@ def searched(handler: Any, resource: str) -> dict[str, Any]:
         "next_href": url_for(here, search=text, cursor=cursor) if cursor else "",
         "first_href": url_for(here, search=text) if "cursor" in asked() else "",
         "shell": command(resource, "list", *(("--search", text) if text else ())),
-        "request_of_api": api_request(
-            "GET", f"/{resource}s{query}"
-        ),
+        "request_of_api": api_request("GET", f"/{resource}s{query}"),
     }

@@ -33,7 +33,7 @@ _MARK = "\x1e"
 _SDK = ROOT / "sdk/python"
 _WAIT = (
     f"{sys.executable} -c 'import sys, time, urllib.request as u\n"
-    "for _ in range(300):\n try: u.urlopen(sys.argv[1]); sys.exit()\n except OSError: time.sleep(0.1)\n"
+    "for _ in range(1200):\n try: u.urlopen(sys.argv[1]); sys.exit()\n except OSError: time.sleep(0.1)\n"
     "sys.exit(1)' {url}"
 )
 
@@ -118,7 +118,7 @@ def _type(typed: list[Typed], folder: Path, path: list[str], moves: dict[str, st
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=240,
+        timeout=900,
         check=False,
     )
     said = done.stdout.split(_MARK)[1:]

@@ -13,6 +13,7 @@ YAML = list(chain.from_iterable(blocks(page, "yaml") for page in PAGES))
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1000)
 @pytest.mark.parametrize("page", GUIDES, ids=name_of)
 def test_a_guide_can_be_followed(page, tmp_path):
     run(page, tmp_path)

@@ -12,6 +12,7 @@ README = ROOT / "README.md"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1000)
 def test_what_you_see_is_what_comes(tmp_path):
     (block,) = blocks(README, "text")
     run_commands({"countersign try --once": re.sub(r"in \d+ s", "in … s", block.text)}, tmp_path)

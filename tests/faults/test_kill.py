@@ -47,7 +47,7 @@ def moments(request: pytest.FixtureRequest) -> random.Random:
     return random.Random(seed)  # noqa: S311 - moments, not secrets
 
 
-def until(holds: Callable[[], object], *, patience: float = 30) -> None:
+def until(holds: Callable[[], object], *, patience: float = 120) -> None:
     deadline = time.monotonic() + patience
     while not holds():
         assert time.monotonic() < deadline
@@ -97,27 +97,30 @@ class Clients:
             while True:
                 form = {"grant_type": "client_credentials", "scope": "api user:1"}
                 try:
-                    answer = session.post(self._url, form, auth=self._auth, timeout=10)
+                    answer = session.post(self._url, form, auth=self._auth, timeout=60)
                 except requests.RequestException:
                     return
+                if answer.status_code == 503:  # a disk that is busy for seconds: none was issued
+                    continue
                 assert answer.status_code == 200, answer.text
                 self.received.add(forgery.read(answer.json()["access_token"])[1]["jti"])
 
 
 def test_a_server_killed_under_load(sample_flow, moments, record_property):
+    """At any moment from its readiness on; every other time after an answer, so that there is load."""
     clients, seconds = Clients(sample_flow), []
-    for _ in range(SERVER_KILLS):
-        began = time.monotonic()
+    for number in range(SERVER_KILLS):
+        began, least = time.monotonic(), len(clients.received) + number % 2
         with sample_flow.installation.serve() as server:
             seconds.append(time.monotonic() - began)
             with clients.asking():
+                until(lambda least=least: len(clients.received) >= least)
                 time.sleep(moments.uniform(0, 1))
                 server.kill()
             assert_nothing_left(sample_flow.installation)
         assert_whole(sample_flow, clients.received)
     record_property("seconds to ready, the longest", max(seconds))
     record_property("seconds to ready, the median", sorted(seconds)[len(seconds) // 2])
-    assert len(clients.received) > SERVER_KILLS
     assert_serves(sample_flow)
 
 
@@ -138,7 +141,7 @@ def assert_serves(sample: SampleFlow) -> None:
     """The next start works: the keys are published, and a token is issued."""
     clients = Clients(sample)
     with sample.installation.serve() as server:
-        jwks = requests.get(f"{server.issuer}/.well-known/jwks.json", timeout=5).json()
+        jwks = requests.get(f"{server.issuer}/.well-known/jwks.json", timeout=60).json()
         assert len(jwks["keys"]) == 2
         with clients.asking():
             until(lambda: clients.received)
@@ -226,7 +229,8 @@ def test_a_first_start_killed_while_it_makes_its_keys(tmp_path, moments):
             folder = tmp_path / str(number)
             folder.mkdir()
             installation = Installation(folder)
-            finished += len(crash("first_start", moments.uniform(0, 1.2), installation.environment))
+            delay = moments.uniform(0, 1.2 if number % 2 else 0.1)  # long, or too short for any machine
+            finished += len(crash("first_start", delay, installation.environment))
             assert installation.invoke("init", json=True).data["keys"] == 2
             sample = SampleFlow(installation, folder)
             assert_one_active_one_next(sample)
@@ -280,6 +284,6 @@ def test_a_child_that_is_killed_is_started_again(shared_server, trait):
 
 def test_a_supervisor_that_is_killed_takes_its_children_along(sample_flow):
     with sample_flow.installation.serve() as server:
-        assert len(family(server.process.pid)) > 3
+        until(lambda: len(family(server.process.pid)) > 3)
         server.process.kill()
         assert_nothing_left(sample_flow.installation)

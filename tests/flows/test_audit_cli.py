@@ -13,6 +13,8 @@ from tests.support.components import PASSPHRASE, SECRET_KEY
 from tests.support.process import running
 from tests.support.tools import ROOT
 
+pytestmark = pytest.mark.timeout(900)  # dozens of start-ups
+
 
 @pytest.fixture
 def environment(tmp_path):

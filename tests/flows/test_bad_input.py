@@ -338,12 +338,12 @@ def run_within(flow, limits, clock=system_clock):
 def test_a_vault_that_is_slow_is_not_waited_for(asking_flow):
     with behaving(login=odd_server.silence) as vault:
         flow = asking_flow(vault.address)
-        run = run_within(flow, Limits(connect=0.2, total=0.4))
+        run = run_within(flow, Limits(total=2))
     shown = flow.cli("run", "show", str(run), json=True).data
     assert shown["state"] == "failed"
     assert "agent-config.yml:5" in shown["reason"]
     assert "secrets.PASSWORD: cannot log in" in shown["reason"]
-    assert "no whole answer within 0.4 s" in shown["reason"]
+    assert "no whole answer within 2 s" in shown["reason"]
     assert not (flow.out / "ran").exists()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -34,7 +35,8 @@ def world(peopled, tmp_path, monkeypatch):  # noqa: F811 - the fixture
     monkeypatch.setenv("COUNTERSIGN_KEYS_PASSPHRASE", PASSPHRASE)
     monkeypatch.setenv("COUNTERSIGN_SECRET_KEY", SECRET_KEY)
     with inhabited(peopled, tmp_path, ManualClock(system_clock())) as world:
-        yield world
+        revoke(world)  # of a fixed day, and over some day
+        yield replace(world, delegation=world.delegate())
 
 
 def countersign(*words):

@@ -34,7 +34,7 @@ def flow(tmp_path_factory) -> SampleFlow:
         yield sample
 
 
-def until(condition, seconds: float = 60) -> None:
+def until(condition, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -118,7 +118,7 @@ def test_a_long_run_mints_again_and_again_and_is_refused_one_second_after_its_ca
         minted = flow.rows("SELECT count(*) FROM issued_tokens WHERE run_id = ?", number)
         time.sleep(1)
         refused = outside(flow, number)
-        process.wait(60)
+        process.wait(120)
     assert len({parts(each)[1]["jti"] for each in tokens.read_text().split()}) >= 6
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.startswith("countersign: ")
@@ -147,6 +147,18 @@ def test_in_a_run_there_is_no_other_command(flow):
     )
 
 
+def answered(method: str, url: str, headers: dict[str, str], body: dict[str, str]) -> requests.Response:
+    """By whoever has the database: 503 says that it was busy for longer than a request waits."""
+    answers: list[requests.Response] = []
+
+    def is_answered() -> bool:
+        answers.append(requests.request(method, url, headers=headers, json=body, timeout=60))
+        return answers[-1].status_code != 503
+
+    until(is_answered)
+    return answers[-1]
+
+
 def test_a_run_token_opens_nothing_else(flow):
     """Every other door, while the run lives; and its access token does not open this one."""
     flow.configure_flow(
@@ -171,14 +183,10 @@ def test_a_run_token_opens_nothing_else(flow):
             ("POST", "/oauth/token"),
             ("POST", "/oauth/introspect"),
         ):
-            answer = requests.request(method, issuer + path, headers=bearer, json={}, timeout=10)
+            answer = answered(method, issuer + path, bearer, {})
             assert answer.status_code in {400, 401}, (path, answer.text)
-        done = requests.post(
-            f"{issuer}/api/v1/runs/{number}/id_tokens",
-            headers=bearer,
-            json={"name": "VAULT_ID_TOKEN"},
-            timeout=10,
-        )
+        own = f"{issuer}/api/v1/runs/{number}/id_tokens"
+        done = answered("POST", own, bearer, {"name": "VAULT_ID_TOKEN"})
         assert done.status_code == 200
         flow.cli("run", "cancel", str(number))
-        process.wait(60)
+        process.wait(120)

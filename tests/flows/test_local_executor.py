@@ -25,7 +25,7 @@ from app.secret import Secret
 
 REPOSITORY = Path(__file__).parents[2]
 PATH = "/usr/local/bin:/usr/bin:/bin"
-LONG = timedelta(seconds=60)
+LONG = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def alive(marker: str) -> bool:
     return any(marker.encode() in environment for environment in environments())
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 120) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -212,7 +212,8 @@ class TestTheShell:
         def look(_: bytes) -> None:
             arguments.extend(environments("cmdline"))
 
-        run(executor, f": {script}", "echo started", "sleep 0.01", SECRET=value, on_output=look)
+        lines = (f": {script}", "echo started", "sleep 600")
+        run(executor, *lines, SECRET=value, on_output=look, cancelled=lambda: bool(arguments))
         assert any(b"launcher.py" in line for line in arguments)
         assert not any(text.encode() in line for line in arguments for text in (script, value))
 
@@ -258,10 +259,21 @@ class TestNothingOutlivesTheRun:
             run(executor, "setsid sleep 600 & echo started; sleep 600", on_output=full, MARKER=marker)
         assert not alive(marker)
 
+    def test_when_countersign_is_interrupted_and_the_launcher_is_slow(self, executor, marker):
+        def interrupt(_: bytes) -> None:
+            [guard] = launchers()
+            os.kill(guard, signal.SIGSTOP)
+            threading.Timer(1, os.kill, (guard, signal.SIGCONT)).start()
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run(executor, "setsid sleep 600 & echo started; sleep 600", on_output=interrupt, MARKER=marker)
+        assert not alive(marker)
+
     @needs_root
     def test_even_if_it_forks_without_end_and_no_namespace_helps(self, open_dir, marker):
         executor = executor_of(open_dir, user="nobody", isolate=False, grace=0.1)
-        bomb = ["ulimit -p 150", "bomb() { bomb | bomb & }", "bomb", "while :; do :; done"]
+        bomb = ["{ ulimit -p 150; bomb() { bomb | bomb & }; bomb; } &", "while :; do :; done"]
         outcome, _ = run(executor, *bomb, timeout=timedelta(seconds=0.5), MARKER=marker)
         assert outcome.state == "timed_out"
         assert not alive(marker)
@@ -269,7 +281,7 @@ class TestNothingOutlivesTheRun:
     @pytest.mark.parametrize("victim", ["guard", "init"])
     def test_when_one_of_its_launchers_two_processes_is_killed(self, executor, victim, marker):
         def kill(_: bytes) -> None:
-            for guard in [pid for pid in children(os.getpid()) if b"launcher.py" in cmdline(pid)]:
+            for guard in launchers():
                 os.kill(guard if victim == "guard" else children(guard)[0], signal.SIGKILL)
 
         script = "setsid sleep 600 & (nohup sleep 600 &) ; echo started; sleep 600"
@@ -296,7 +308,8 @@ class TestNothingOutlivesTheRun:
         leftover.forget_leftover(found)
         assert (leftover.empty_leftovers(), entries(open_dir / "runs")) == ([], [])
 
-    def test_a_step_has_the_grace_to_clean_up(self, executor):
+    def test_a_step_has_the_grace_to_clean_up(self, open_dir, mode):
+        executor = executor_of(open_dir, user=mode.user, isolate=mode.isolate, grace=120)
         script = "trap 'sleep 0.1; echo cleaned' TERM; sleep 600 & echo started; wait"
         started = threading.Event()
         outcome, output = run(executor, script, on_output=lambda _: started.set(), cancelled=started.is_set)
@@ -363,9 +376,17 @@ run(None)
 """
 
 
+def launchers() -> list[int]:
+    """The guards that this process has started."""
+    return [pid for pid in children(os.getpid()) if b"launcher.py" in cmdline(pid)]
+
+
 def children(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):  # a thread that has just ended
+            found += map(int, (task / "children").read_text().split())
+    return found
 
 
 def cmdline(pid: int) -> bytes:

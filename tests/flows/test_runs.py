@@ -1,12 +1,16 @@
 """A run's life: its states, its log, and that nothing of it outlives its end, whoever brings that about."""
 
+import fcntl
 import json
+import os
 import pty
 import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -26,7 +30,7 @@ LINGER = 'touch "$OUT/running"; sleep 300 & sleep 301'
 """Says that it has begun, and then two processes only wait."""
 
 
-def until(holds: Callable[[], object], *, patience: float = 30) -> None:
+def until(holds: Callable[[], object], *, patience: float = 120) -> None:
     deadline = time.monotonic() + patience
     while not holds():
         assert time.monotonic() < deadline
@@ -79,12 +83,16 @@ def test_a_step_that_fails_ends_the_run_and_nothing_after_it_runs(sample_flow, s
 
 
 def test_a_run_that_takes_too_long_is_ended_with_all_it_started(sample_flow):
-    sample_flow.configure_flow(LINGER, timeout="1s")
-    run = sample_flow.start(exit_code=1).data
-    assert (run["state"], run["exit_code"]) == ("failed", None)
-    assert "time limit" in run["reason"]
-    assert (sample_flow.out / "running").exists()
-    assert not steps_of(sample_flow)
+    """Its time counts from its start: on a busy machine the first may be over before a step has begun."""
+    for limit in ("1s", "10s", "60s"):
+        sample_flow.configure_flow(LINGER, timeout=limit)
+        run = sample_flow.start(exit_code=1).data
+        assert (run["state"], run["exit_code"]) == ("failed", None)
+        assert "time limit" in run["reason"]
+        assert not steps_of(sample_flow)
+        if (sample_flow.out / "running").exists():
+            return
+    pytest.fail("no step has ever begun")
 
 
 def test_another_process_cancels_a_run_and_all_it_started_dies(sample_flow):
@@ -95,7 +103,7 @@ def test_another_process_cancels_a_run_and_all_it_started_dies(sample_flow):
         assert (run["state"], run["ended_at"], run["exit_code"]) == ("running", None, None)
         assert steps_of(sample_flow)
         sample_flow.cli("run", "cancel", str(run["id"]))
-        assert process.wait(30) == 1
+        assert process.wait(120) == 1
     assert not steps_of(sample_flow)
     ended = sample_flow.cli("run", "show", str(run["id"]), json=True).data
     assert ended["state"] == "cancelled"
@@ -120,12 +128,25 @@ def test_killing_who_executes_a_run_kills_its_steps_and_housekeeping_ends_it(sam
         process.wait()
         until(lambda: not steps_of(sample_flow))
     assert newest(sample_flow)["state"] == "running"
-    assert list((sample_flow.installation.folder / "var/runs").iterdir())
+    [workspace] = (sample_flow.installation.folder / "var/runs").iterdir()
+    until(lambda: is_left(workspace))
     keep_house(sample_flow, later=timedelta(0))
     run = newest(sample_flow)
     assert (run["state"], run["reason"]) == ("failed", "the process that executed it is gone")
     assert transitions(sample_flow, run["id"])[-1] == ("finish", "failed")
     assert not list((sample_flow.installation.folder / "var/runs").iterdir())
+
+
+def is_left(workspace: Path) -> bool:
+    """The two processes of the launcher hold it a moment longer than the steps live."""
+    directory = os.open(workspace, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(directory)
+    return True
 
 
 def keep_house(sample_flow: SampleFlow, *, later: timedelta) -> None:
@@ -153,7 +174,7 @@ def test_a_run_that_somebody_else_has_ended_stops(sample_flow):
         until((sample_flow.out / "running").exists)
         keep_house(sample_flow, later=2 * ABANDONED_AFTER)
         assert newest(sample_flow)["state"] == "failed"
-        assert process.wait(30) == 1
+        assert process.wait(120) == 1
     assert not steps_of(sample_flow)
     assert newest(sample_flow)["state"] == "failed"
 
@@ -162,7 +183,7 @@ def test_steps_do_not_steer_the_terminal_of_who_starts_the_run(sample_flow):
     sample_flow.configure_flow(r"printf '\033[2J\033]52;c;aGk=\007\033[31mred\033[0m true\rfalse\n'")
     ours, theirs = pty.openpty()
     words = ("--project", PROJECT, "--user", "alice", "--service-account", "duo")
-    with open(ours, "rb", buffering=0) as shown, open(theirs, "wb") as terminal:  # noqa: PTH123 - descriptors
+    with open(theirs, "wb") as terminal:  # noqa: PTH123 - a descriptor
         installation = sample_flow.installation
         subprocess.run(
             [*command(), "flow", "start", FLOW, *words],
@@ -173,8 +194,17 @@ def test_steps_do_not_steer_the_terminal_of_who_starts_the_run(sample_flow):
             stderr=subprocess.DEVNULL,
             check=True,
         )
-        said = shown.read(4096).replace(b"\r\n", b"\n")
+    said = all_of(ours).replace(b"\r\n", b"\n")
     assert said == b"]52;c;aGk=\x1b[31mred\x1b[0m true\nfalse\n"
+
+
+def all_of(terminal: int) -> bytes:
+    """What was written to it by those who have closed it, whereupon it has no more to read but an error."""
+    said = b""
+    with open(terminal, "rb", buffering=0) as shown, suppress(OSError):
+        while more := shown.read(4096):
+            said += more
+    return said
 
 
 def test_the_log_is_followed_while_the_run_is_going_on(sample_flow):
@@ -194,7 +224,7 @@ def test_the_log_is_followed_while_the_run_is_going_on(sample_flow):
             (sample_flow.out / "go").touch()
             assert follower.stdout.read() == "ended\n"
         assert follower.returncode == 0
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
     assert sample_flow.cli("run", "log", run, json=True).data == {"id": int(run), "log": "begun\nended\n"}
 
 
@@ -263,7 +293,7 @@ def test_a_run_goes_on_when_nobody_reads_its_log(sample_flow):
         assert process.stdout.readline() == "one\n"
         process.stdout.close()
         (sample_flow.out / "go").touch()
-        assert process.wait(30) == 0, process.stderr.read()
+        assert process.wait(120) == 0, process.stderr.read()
     run = newest(sample_flow)
     assert run["state"] == "succeeded"
     assert sample_flow.cli("run", "log", str(run["id"])).stdout.endswith("\n50000\nend\n")
@@ -275,7 +305,7 @@ def test_a_run_that_is_interrupted_prints_that_it_is_cancelled(sample_flow, numb
     with started(sample_flow, "--json") as process:
         until((sample_flow.out / "running").exists)
         process.send_signal(number)
-        printed, told = process.communicate(timeout=30)
+        printed, told = process.communicate(timeout=120)
     assert process.returncode == 1
     assert json.loads(printed) == newest(sample_flow)
     assert newest(sample_flow)["state"] == "cancelled"

@@ -42,6 +42,7 @@ SECRETS = {
 ID_TOKENS = {name: {"aud": AUDIENCE} for name in ("VAULT_ID_TOKEN", "SECOND_ID_TOKEN")}
 POLICY = "\n".join(f'path "{mount}/*" {{ capabilities = ["read"] }}' for mount in (V2, V1))
 
+VAULT_TOKEN = rb"\bs\.[A-Za-z0-9]{24}\b|\bhvs\.[\w-]{24}"
 TELL_EVERYTHING = (
     "env",
     'cat "$API_KEY" "$CERTIFICATE"',
@@ -80,7 +81,7 @@ def bao(openbao: OpenBao) -> Iterator[hvac.Client]:
 
 def put(root: hvac.Client, path: str, **fields: str) -> None:
     """A KV v2 mount that is new refuses for a moment, while it is upgraded."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         try:
             root.secrets.kv.v2.create_or_update_secret(path, fields, mount_point=V2)
@@ -181,7 +182,7 @@ def test_no_form_of_any_secret_or_token_is_left_anywhere(issuer, accessors_left)
     assert found_in((issuer.out / "environment").read_bytes(), hidden)
     for place, content in surfaces(issuer, finished.stdout + finished.stderr, arguments):
         assert not found_in(content, hidden), place
-        assert not re.search(rb"\bs\.[A-Za-z0-9]{24}\b|\bhvs\.[\w-]{24}", content), f"{place}: a Vault token"
+        assert not re.search(VAULT_TOKEN, content), f"{place}: a Vault token"
     assert not accessors_left()
 
 
@@ -211,7 +212,7 @@ def test_the_vault_tokens_die_however_the_run_ends(issuer, accessors_left, scrip
 
 
 def until(holds: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 120
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -240,7 +241,7 @@ def lingering(
 def test_the_vault_tokens_die_with_a_run_that_others_end(issuer, accessors_left, end):
     with lingering(issuer, accessors_left) as (run, process):
         end(issuer, run)
-        process.wait(60)
+        process.wait(120)
         assert not accessors_left()
     assert issuer.count("vault_logins") == 0
 
@@ -248,9 +249,9 @@ def test_the_vault_tokens_die_with_a_run_that_others_end(issuer, accessors_left,
 def test_the_vault_tokens_of_a_killed_process_die_by_the_next_housekeeping(issuer, bao, accessors_left):
     with lingering(issuer, accessors_left) as (run, process):
         alive = accessors_left()
-        [(sealed, *_)] = issuer.rows("SELECT group_concat(hex(sealed)) FROM vault_logins")
-        assert issuer.count("vault_logins") == len(alive) == len(ID_TOKENS)
-        assert b"s.".hex() not in sealed.lower()
+        sealed = [content for (content,) in issuer.rows("SELECT sealed FROM vault_logins")]
+        assert len(sealed) == len(alive) == len(ID_TOKENS)
+        assert not [content for content in sealed if re.search(VAULT_TOKEN, content)]
         process.kill()
         process.wait()
     until(lambda: not accessors_left())

@@ -91,7 +91,7 @@ class Issuer:
         until(lambda: all(kid in self._jwks() for kid in kids))
 
     def _jwks(self) -> str:
-        return requests.get(f"{self.made.issuer}/.well-known/jwks.json", timeout=5).text
+        return requests.get(f"{self.made.issuer}/.well-known/jwks.json", timeout=60).text
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def with_kid(token: str, kid: str) -> str:
 
 def until(holds: Callable[[], bool]) -> None:
     """Nodes follow within five seconds."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not holds():
         assert time.monotonic() < deadline
         time.sleep(0.2)

@@ -19,13 +19,13 @@ PEOPLE = (
     "delegation grant --user alice --service-account duo",
 )
 ISSUE = ("token", "issue", "--service-account", "duo", "--user", "alice")
-A_REQUEST = 0.5
-"""What fetching the JWKS may take; its age counts from when it has arrived."""
+A_REQUEST = 5.0
+"""What fetching the JWKS may take, on a busy machine too; its age counts from when it has arrived."""
 
 
 @pytest.fixture
 def made(tmp_path, postgresql_url):
-    installation = SharedInstallation(tmp_path, postgresql_url, JWKS_MAX_AGE="2s")
+    installation = SharedInstallation(tmp_path, postgresql_url, JWKS_MAX_AGE="10s")
     for line in PEOPLE:
         installation.invoke(*line.split())
     return installation
@@ -36,7 +36,7 @@ def issue(made):
 
 
 def advertised(node):
-    header = requests.get(jwks_of(node), timeout=5).headers["Cache-Control"]
+    header = requests.get(jwks_of(node), timeout=60).headers["Cache-Control"]
     return float(re.search(r"max-age=(\d+)", header)[1])
 
 

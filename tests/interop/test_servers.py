@@ -17,8 +17,8 @@ def test_postgresql_listens_on_no_network(postgresql_url):
 
 
 def test_openbao_is_unsealed_and_ours(openbao):
-    health = requests.get(f"{openbao.address}/v1/sys/health", timeout=5).json()
+    health = requests.get(f"{openbao.address}/v1/sys/health", timeout=60).json()
     assert (health["initialized"], health["sealed"]) == (True, False)
     headers = {"X-Vault-Token": openbao.root_token}
-    mounts = requests.get(f"{openbao.address}/v1/sys/mounts", headers=headers, timeout=5).json()
+    mounts = requests.get(f"{openbao.address}/v1/sys/mounts", headers=headers, timeout=60).json()
     assert "secret/" in mounts["data"]

@@ -8,6 +8,7 @@ import random
 import time
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 
 import pytest
 import requests
@@ -25,7 +26,9 @@ from tests.properties.cutting import (
     Load,
     Unanswered,
     ask_one,
+    asked,
     disable_human,
+    insist,
 )
 from tests.support.components import NOW, inhabited, on_every_database
 from tests.support.effort import count
@@ -56,7 +59,7 @@ def play(load, rounds, record_property):
         pairs = {ending: load.newcomers() for ending in ENDINGS}
         first = load.clients()
         for pair in pairs.values():
-            assert ask_one(first, pair, MINT, load.chance, load.shop)
+            assert insist(partial(ask_one, first, pair, MINT, load.chance, load.shop), Unanswered)
         moments = sorted((load.chance.uniform(0.3, MOMENTS), ending.__name__, ending) for ending in pairs)
         with load.upon(list(pairs.values())):
             began = time.monotonic()
@@ -64,12 +67,12 @@ def play(load, rounds, record_property):
                 time.sleep(max(0.0, began + moment - time.monotonic()))
                 load.end(pairs[ending], ending)
         for ending, pair in pairs.items():
-            for what, asked, allowed in pair.seen:
-                is_after = asked > pair.ended + BOUND[what]
+            for what, moment, allowed in pair.seen:
+                is_after = moment > pair.ended + BOUND[what]
                 assert not (is_after and allowed and what in ENDINGS[ending]), (
                     ending,
                     what,
-                    asked - pair.ended,
+                    moment - pair.ended,
                 )
                 seen[what, is_after and what in ENDINGS[ending]] += 1
         for ending, kind in KILLS.items():
@@ -86,12 +89,16 @@ def assert_dead_for_ever(load, pair, kind):
     assert load.newest_token(pair) <= load.cut_off_at(kind, target)
     load.enable(pair)
     client = load.clients()
+
+    def introspected(token):
+        return insist(partial(asked, client, INTROSPECT, {"token": token}, load.shop), Unanswered)
+
     for token in pair.tokens:
-        assert client(INTROSPECT, {"token": token}, load.shop) == (200, {"active": False})
+        assert introspected(token) == (200, {"active": False})
     issued = len(pair.tokens)
-    if ask_one(client, pair, MINT, load.chance, load.shop):
+    if insist(partial(ask_one, client, pair, MINT, load.chance, load.shop), Unanswered):
         assert load.newest_token(pair) > load.cut_off_at(kind, target)
-        assert client(INTROSPECT, {"token": pair.tokens[issued]}, load.shop)[1]["active"]
+        assert introspected(pair.tokens[issued])[1]["active"]
 
 
 def flask_client(app):
@@ -113,6 +120,10 @@ def test_in_one_process(peopled, tmp_path, database_url, record_property):
         play(load, IN_PROCESS, record_property)
 
 
+NO_ANSWER = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+"""None at all, none in time, or half of one: what a worker that dies or a machine that hangs leaves."""
+
+
 def http_client(url):
     session = requests.Session()
 
@@ -120,7 +131,7 @@ def http_client(url):
         form = {"json": body} if path == DECIDE else {"data": body}
         try:
             answer = session.post(url + path, **form, headers={"Authorization": authorization}, timeout=30)
-        except requests.ConnectionError as error:
+        except NO_ANSWER as error:
             raise Unanswered(path, error) from None
         return answer.status_code, answer.json()
 

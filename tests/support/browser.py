@@ -7,7 +7,7 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, expect, sync_playwright
 
 from tests.support.require import require
 from tests.support.server import Installation, Server
@@ -18,13 +18,17 @@ QUIET = (
     *("--disable-background-networking", "--disable-component-update"),
 )
 
+PATIENCE = 90_000
+"""Milliseconds: what comes at all comes within them, however busy the machine is."""
+expect.set_options(timeout=PATIENCE)
+
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Not for longer: while it is there an event loop runs in this thread, and `asyncio.run` cannot."""
     program = require(lambda: CHROMIUM.find("chromium"))
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=QUIET)
+        browser = playwright.chromium.launch(executable_path=program, args=QUIET, timeout=PATIENCE)
         yield browser
         browser.close()
 
@@ -48,6 +52,7 @@ class Tabs:
             base_url=self.installation.issuer,
             permissions=["clipboard-read", "clipboard-write"],
         )
+        context.set_default_timeout(PATIENCE)
         try:
             page = context.new_page()
             self._watch(page)

@@ -50,7 +50,7 @@ class Verifiers:
         return answer
 
     def close(self) -> None:
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=60)
 
 
 @contextmanager

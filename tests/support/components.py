@@ -17,7 +17,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import insert, make_url, select
 from werkzeug.test import TestResponse
 
-from app.db import Database, sqlite_url
+from app import factory
+from app.db import Database, Patience, sqlite_url
 from app.factory import create_app
 from app.identity import accounts, credentials, delegations, members, projects
 from app.ledger.models import AuditRow
@@ -290,6 +291,14 @@ def empty_database(backend: str, tmp_path: Path, request: pytest.FixtureRequest)
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For many who do the same at once, before `world`: a busy machine keeps them waiting for each other for
+    longer than one request may wait.
+    """
+    monkeypatch.setattr(factory, "IN_A_REQUEST", Patience(connect=60, lock=60, statement=0))
 
 
 @pytest.fixture

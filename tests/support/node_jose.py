@@ -44,7 +44,7 @@ class NodeJose:
         return Verdict(**answer)
 
     def close(self) -> None:
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=60)
 
 
 @pytest.fixture(scope="module")

@@ -46,4 +46,4 @@ def jwks_of(node: str) -> str:
 
 
 def kids_at(node: str) -> list[str]:
-    return [key["kid"] for key in requests.get(jwks_of(node), timeout=5).json()["keys"]]
+    return [key["kid"] for key in requests.get(jwks_of(node), timeout=60).json()["keys"]]

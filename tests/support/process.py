@@ -8,25 +8,41 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import cache
 from http import HTTPStatus
+from itertools import cycle
 from pathlib import Path
 from random import SystemRandom
 
 import requests
 
+_PORTS = range(10_000, 32_000)
+"""Below those that the kernel gives to outgoing connections: one of those would hold a server's port while
+the server is down, be it a client's own that tries to reach it (a connection to itself).
+"""
+
 
 def free_port() -> int:
     """A loopback port that is free, and so is the next one, which OpenBao takes for its cluster.
 
-    Below the ports that the kernel gives to outgoing connections: one of those would hold a server's port
-    while the server is down, be it a client's own that tries to reach it (a connection to itself).
+    Nobody else gets it before it is bound: each test process has its own, and gives one after another.
     """
     while True:
-        port = SystemRandom().randrange(10_000, 32_000)
+        port = next(_own_ports())
         with socket.socket() as listener, socket.socket() as neighbour, suppress(OSError):
             listener.bind(("127.0.0.1", port))
             neighbour.bind(("127.0.0.1", port + 1))
             return port
+
+
+@cache
+def _own_ports() -> Iterator[int]:
+    """Every other one of this process's share (pytest-xdist's `gw0`, `gw1`, …), in any order, for ever."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    share = len(_PORTS) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    own = list(_PORTS[number * share : (number + 1) * share - 1 : 2])
+    SystemRandom().shuffle(own)
+    return cycle(own)
 
 
 @contextmanager
@@ -39,12 +55,14 @@ def running(
     cwd: Path,
     user: str | None = None,
     stop: signal.Signals = signal.SIGTERM,
-    patience: float = 30,
+    patience: float = 120,
+    grace: float = 60,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Started in a session of its own, with both streams in `log`; yields once `ready`.
+    """Started in a session of its own, with both streams in `log`; yields once `ready`, for which it has
+    `patience` seconds.
 
-    As root it may run as another `user`, in the group of the same name. In the end `stop`, `patience`
-    seconds to go by itself, and death for all of its session.
+    As root it may run as another `user`, in the group of the same name. In the end `stop`, `grace` seconds to
+    go by itself, and death for all of its session.
     """
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -63,7 +81,7 @@ def running(
         await_ready(process, ready, log, patience)
         yield process
     finally:
-        end(process, stop, patience)
+        end(process, stop, grace)
 
 
 def await_ready(
@@ -77,22 +95,22 @@ def await_ready(
         time.sleep(0.02)
 
 
-def end(process: subprocess.Popen[bytes], stop: signal.Signals, patience: float) -> None:
+def end(process: subprocess.Popen[bytes], stop: signal.Signals, grace: float) -> None:
     process.send_signal(stop)
     with suppress(subprocess.TimeoutExpired):
-        process.wait(patience)
+        process.wait(grace)
     ended = process.returncode is not None
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     if not ended:  # after what may have gone wrong before, which then stands above it
-        raise AssertionError(f"{process.args!r} did not end within {patience} s of {stop.name}")
+        raise AssertionError(f"{process.args!r} did not end within {grace} s of {stop.name}")
 
 
 def answers(url: str) -> bool:
     """Whether it says 200 by now."""
     try:
-        return requests.get(url, timeout=5).status_code == HTTPStatus.OK
+        return requests.get(url, timeout=30).status_code == HTTPStatus.OK
     except requests.RequestException:
         return False
 

@@ -48,7 +48,7 @@ class PyJwtVerifier:
 def _discover(issuer: str) -> dict[str, Any]:
     """OpenID Connect Discovery 1.0 §4: a direct 200 whose `issuer` is the one asked for."""
     try:
-        answer = requests.get(f"{issuer}/.well-known/openid-configuration", timeout=5, allow_redirects=False)
+        answer = requests.get(f"{issuer}/.well-known/openid-configuration", timeout=60, allow_redirects=False)
         metadata: dict[str, Any] = answer.json()
     except (requests.RequestException, ValueError) as error:
         raise VerifierBrokeError(f"discovery: {error}") from error

@@ -105,7 +105,7 @@ class SampleFlow:
 
     def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """What the database holds, read past the product."""
-        with closing(sqlite3.connect(self.database)) as connection:
+        with closing(sqlite3.connect(self.database, timeout=60)) as connection:
             return connection.execute(query, values).fetchall()
 
     @property

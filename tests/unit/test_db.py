@@ -133,6 +133,18 @@ class TestSqlite:
             assert connection.execute(text("PRAGMA busy_timeout")).scalar_one() == 10_000
         at_leisure.dispose()
 
+    def test_waits_for_ever_while_others_migrate(self, components, monkeypatch):
+        seen = []
+
+        def look(config, revision):
+            seen.append(config.attributes["connection"].execute(text("PRAGMA busy_timeout")).scalar_one())
+
+        monkeypatch.setattr("alembic.command.upgrade", look)
+        components.database.upgrade()
+        assert seen == [2**31 - 1]
+        with components.database.reading_connection() as connection:
+            assert connection.execute(text("PRAGMA busy_timeout")).scalar_one() == 2_000
+
     def test_refuses_a_row_that_refers_to_nothing(self, components):
         with (
             pytest.raises(Exception, match="FOREIGN KEY"),
@@ -152,6 +164,7 @@ class TestSqlite:
                     connection.exec_driver_sql("BEGIN IMMEDIATE")
         impatient.dispose()
 
+    @pytest.mark.usefixtures("unhurried")
     def test_writers_wait_for_each_other_and_none_is_lost(self, world):
         def create(number):
             with world.components.database.writing() as session:

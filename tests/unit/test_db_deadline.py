@@ -11,9 +11,9 @@ from sqlalchemy.exc import OperationalError
 
 from app.db import AT_LEISURE, IN_A_REQUEST, Database, Patience
 
-HURRIED = Patience(connect=2, lock=1, statement=1)  # the least that libpq lets a connection take
+HURRIED = Patience(connect=5, lock=5, statement=5)  # enough for what is answered, on a busy machine
 MARGIN = 2.0
-A_BUSY_MACHINE = 10.0
+A_BUSY_MACHINE = 40.0
 PID = "SELECT pg_backend_pid()"
 
 
@@ -80,7 +80,7 @@ def test_a_slow_statement_is_ended_by_the_server_which_keeps_its_connection(post
     with opened(postgresql_url, HURRIED) as database, database.engine.connect() as connection:
         pid = ask(connection, PID)
         with fails_within(HURRIED.statement) as failed:
-            ask(connection, "SELECT pg_sleep(60)")
+            ask(connection, "SELECT pg_sleep(250)")
         assert isinstance(failed.value.orig, psycopg.errors.QueryCanceled)
         connection.rollback()
         assert ask(connection, PID) == pid

@@ -47,7 +47,8 @@ def loaded(page, url):
     """What it takes to show this page in this window."""
     wire = Wire()
     wire.listen(page)
-    page.goto(url, wait_until="networkidle")
+    page.goto(url)  # a pause before all of it has come is no idleness yet
+    page.wait_for_load_state("networkidle")
     return wire.sent
 
 

@@ -51,6 +51,12 @@ def press(page: Page, wanted: Locator, key: str = "Enter") -> None:
     page.keyboard.press(key)
 
 
+def follow(page: Page, link: Locator, where: str) -> None:
+    """Until the page is there: what is looked for next may be on the one before it as well."""
+    press(page, link)
+    page.wait_for_url(f"**/console/{where}")
+
+
 def active(installation, algorithm):
     keys = installation.invoke("keys", "list", json=True).data
     [key] = [key["kid"] for key in keys if (key["alg"], key["state"]) == (algorithm, "active")]
@@ -85,7 +91,7 @@ def test_a_dialog_keeps_the_focus_and_gives_it_back(page, key):
 
 def test_a_key_is_rotated(page, installation):
     before = active(installation, "ES256")
-    press(page, page.get_by_role("link", name="Signing keys", exact=True))
+    follow(page, page.get_by_role("link", name="Signing keys", exact=True), "keys")
     press(page, page.locator("[data-opens=rotate-ES256]"))
     press(page, page.locator("dialog[open]").get_by_role("button", name="Rotate", exact=True), "Space")
     expect(page.get_by_role("status").filter(has_text="signs now")).to_be_visible()
@@ -95,14 +101,14 @@ def test_a_key_is_rotated(page, installation):
 
 
 def test_an_account_is_made_and_its_secret_copied(page):
-    press(page, page.get_by_role("link", name="Service accounts", exact=True))
-    press(page, page.get_by_role("link", name="New service account"))
+    follow(page, page.get_by_role("link", name="Service accounts", exact=True), "service-accounts")
+    follow(page, page.get_by_role("link", name="New service account"), "service-accounts/-/new")
     tab_to(page, page.get_by_label("Name", exact=True))
     page.keyboard.type("keyboard-bot")
     press(page, page.get_by_role("button", name="Create service account"))
     expect(page.get_by_role("heading", level=1)).to_have_text("keyboard-bot")
     press(page, page.get_by_role("button", name="New secret"))
-    press(page, page.locator("main").get_by_role("button", name="Copy", exact=True).first)
+    press(page, page.locator(".secret").get_by_role("button", name="Copy", exact=True))
     expect(page.locator("#announcement")).to_have_text("Copied")
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied == page.locator(".secret input").input_value()
@@ -110,8 +116,8 @@ def test_an_account_is_made_and_its_secret_copied(page):
 
 
 def test_a_run_is_cancelled(page, installation):
-    press(page, page.get_by_role("link", name="Runs", exact=True))
-    press(page, page.locator("main a[href$='/runs/5']").first)
+    follow(page, page.get_by_role("link", name="Runs", exact=True), "runs")
+    follow(page, page.locator("main a[href$='/runs/5']").first, "runs/5")
     opener = page.get_by_role("button", name="Cancel", exact=True).or_(
         page.get_by_role("link", name="Cancel", exact=True)
     )

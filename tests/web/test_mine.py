@@ -26,6 +26,7 @@ def test_a_token_is_made_shown_once_and_revoked(tabs):
         assert token.startswith("cspat_")
         assert token not in page.url
         page.get_by_role("link", name="I have copied it").click()
+        page.wait_for_url("**/console/mine")
         assert token not in page.content()
         page.get_by_role("button", name="Revoke").first.click()
         page.get_by_role("dialog").get_by_role("button", name="Revoke").click()

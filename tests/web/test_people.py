@@ -1,5 +1,7 @@
 """Users, service accounts and delegations, by click and by key, as a human would."""
 
+from playwright.sync_api import expect
+
 from tests.support.components import basic
 
 
@@ -16,10 +18,10 @@ def tab_to(page, role, name):
 def test_a_human_finds_who_may_act_for_them_and_ends_it_with_one_click(tabs):
     with tabs.open("bob") as page:
         page.get_by_role("navigation").get_by_role("link", name="Who may act for me").click()
-        assert page.get_by_role("heading", name="duo may act for you").is_visible()
+        expect(page.get_by_role("heading", name="duo may act for you")).to_be_visible()
         page.get_by_role("button", name="End it: duo").click()
         page.get_by_text("duo may not act for you any more.").wait_for()
-        assert page.get_by_text("No agent may act for you.").is_visible()
+        expect(page.get_by_text("No agent may act for you.")).to_be_visible()
 
 
 def test_a_human_lets_an_agent_act_by_keyboard_alone(tabs):
@@ -37,7 +39,7 @@ def test_a_human_lets_an_agent_act_by_keyboard_alone(tabs):
         tab_to(page, "button", "Let it act")
         page.keyboard.press("Enter")
         page.get_by_text("duo may act for you now.").wait_for()
-        assert page.get_by_role("listitem").filter(has_text="read code").is_visible()
+        expect(page.get_by_role("listitem").filter(has_text="read code")).to_be_visible()
 
 
 def test_a_user_is_made_let_in_and_killed(tabs):
@@ -52,12 +54,13 @@ def test_a_user_is_made_let_in_and_killed(tabs):
         other.get_by_role("button", name="Sign in with this link").click()
         other.get_by_role("heading", name="Overview").wait_for()
         page.get_by_role("link", name="I have it").click()
+        page.wait_for_url("**/console/users/dora")
         page.get_by_role("button", name="Kill switch").click()
         dialog = page.get_by_role("dialog", name="End everything that lives from dora?")
         assert "1 browser session" in dialog.inner_text()
         dialog.get_by_label("Reason").fill("<script>alert(1)</script>")
         kill = dialog.get_by_role("button", name="Kill", exact=True)
-        assert kill.is_disabled()
+        expect(kill).to_be_disabled()
         dialog.get_by_label("To confirm, type dora").fill("dora")
         kill.click()
         page.get_by_text("Killed: 0 access tokens").wait_for()

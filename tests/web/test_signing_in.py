@@ -1,5 +1,7 @@
 """A human at the door: by a link, out again, and nothing without it."""
 
+from playwright.sync_api import expect
+
 
 def test_a_link_waits_for_a_click_and_says_whom_it_signs_out(tabs, shared_installation):
     link = shared_installation.invoke("user", "sign-in-link", "bob", json=True).data["url"]
@@ -7,8 +9,8 @@ def test_a_link_waits_for_a_click_and_says_whom_it_signs_out(tabs, shared_instal
         page.goto(link)
         button = page.get_by_role("button", name="Sign in with this link")
         button.wait_for()
-        assert "#" not in page.url
-        assert page.get_by_text("alice is signed in here, and is signed out by this.").is_visible()
+        page.wait_for_url(lambda url: "#" not in url)
+        expect(page.get_by_text("alice is signed in here, and is signed out by this.")).to_be_visible()
         button.press("Enter")
         page.wait_for_url(lambda url: "sign-in" not in url)
         assert page.locator(".visitor strong").inner_text() == "bob"
@@ -32,7 +34,7 @@ def test_a_link_pasted_where_sign_out_leads_is_heeded_without_a_load(tabs, share
         page.evaluate("link => { location.hash = new URL(link).hash; }", link)
         button = page.get_by_role("button", name="Sign in with this link")
         button.wait_for()
-        assert "#" not in page.url
+        page.wait_for_url(lambda url: "#" not in url)
         button.press("Enter")
         page.wait_for_url(lambda url: "sign-in" not in url)
         assert page.locator(".visitor strong").inner_text() == "bob"

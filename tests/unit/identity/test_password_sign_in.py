@@ -254,6 +254,7 @@ class TestHowOftenOneMayTry:
         assert door.sign_in(browser=Browser(agent="", address="198.51.100.1"))
 
     @on_every_database
+    @pytest.mark.usefixtures("unhurried")
     def test_as_many_at_once_are_no_more_on_two_nodes(self, door):
         """Counted before they are checked."""
         nodes = [Guessing(door.components.database, b"key") for _ in range(2)]

@@ -196,6 +196,7 @@ def test_a_deleted_project_is_found_and_listed_no_more_but_kept(world):
 
 
 @on_every_database
+@pytest.mark.usefixtures("unhurried")
 def test_of_many_who_want_one_path_at_once_one_gets_it(world):
     def take(index):
         make = projects.create_project if index % 2 else groups.create_group

@@ -313,6 +313,7 @@ def test_a_sign_in_is_told(console, world):
 
 
 @on_every_database
+@pytest.mark.usefixtures("unhurried")
 def test_none_outlives_a_disabling_that_comes_at_the_same_moment(console, world):
     for _ in range(10):
         world.set_active("alice", active=True)

@@ -132,6 +132,7 @@ class TestTheLedger:
 
 
 @on_every_database
+@pytest.mark.usefixtures("unhurried")
 def test_two_browsers_at_once_are_one_sign_in(links):
     for _ in range(5):
         secret, ready = links.issue().secret, Barrier(4)
@@ -146,6 +147,7 @@ def test_two_browsers_at_once_are_one_sign_in(links):
 
 
 @on_every_database
+@pytest.mark.usefixtures("unhurried")
 def test_two_links_at_once_are_one(links):
     for _ in range(5):
         with ThreadPoolExecutor(2) as threads:

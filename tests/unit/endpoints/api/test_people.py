@@ -161,6 +161,7 @@ def test_somebody_is_left_to_administer(api):
 
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+@pytest.mark.usefixtures("unhurried")
 def test_a_kill_waits_for_what_its_victim_is_doing_and_ends_that_too(api):
     """Whoever is killed while they make a token has none afterwards."""
     world = api.world
@@ -179,7 +180,7 @@ def test_a_kill_waits_for_what_its_victim_is_doing_and_ends_that_too(api):
                 wait(killed, timeout=0.5)
 
         answer = api("alice", "POST", "/users/alice/tokens", {"scopes": ["api"]})
-        killed[0].result(timeout=10)
+        killed[0].result(timeout=60)
     world.set_active("alice", active=True)
     assert answer.status_code == 201
     for token in (api.authorization["alice"], f"Bearer {answer.get_json()['token']}"):

@@ -48,6 +48,7 @@ def examples(operation):
     return {each["name"]: each["example"] for each in parameters if each["in"] == "path"}
 
 
+@pytest.mark.timeout(1200)
 def test_every_operation_is_as_described(described):
     api, schema = described
     authorization = {"Authorization": api.authorization["administrator"]}

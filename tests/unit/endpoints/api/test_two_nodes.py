@@ -44,6 +44,7 @@ def root(api, method, path, body, **headers):
 
 
 @on_every_database
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("what", PUTS)
 def test_what_is_put_twice_at_once_is_made_once(api, what):
     path, body = PUTS[what]
@@ -54,6 +55,7 @@ def test_what_is_put_twice_at_once_is_made_once(api, what):
 
 
 @on_every_database
+@pytest.mark.usefixtures("unhurried")
 @pytest.mark.parametrize("what", CHANGES)
 def test_of_those_who_saw_the_same_one_changes_it(api, what):
     method, path, bodies = CHANGES[what]
