@@ -163,6 +163,7 @@ CHANGES = [kill_the_run, cancel, remove_the_member, promote_the_member, rename, 
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.usefixtures("unhurried")
 def test_whoever_changes_it_waits_for_tokens_that_are_being_written(world, run, change):
     """SQLite has one writer at a time, which waits anyway."""
     with world.components.database.writing() as session:

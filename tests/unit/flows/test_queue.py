@@ -241,6 +241,7 @@ def test_what_it_costs_to_look_does_not_grow_with_the_runs_that_have_ended(house
 
 
 @on_every_database
+@pytest.mark.usefixtures("unhurried")
 def test_of_many_takers_one_has_each_run_and_the_limit_holds(world):
     house = House(world, running=5, waiting=20)
     wanted = [house.start() for _ in range(12)]
@@ -275,6 +276,7 @@ def test_every_transition_is_told_in_both_names(house):
 
 
 @on_every_database
+@pytest.mark.usefixtures("unhurried")
 def test_the_same_key_at_the_same_moment_is_one_run(house):
     together = threading.Barrier(4)
 

@@ -197,6 +197,7 @@ def test_what_ends_it_between_decision_and_commit_wins(world, run, end, monkeypa
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("end", ["cancelled", "run killed", "human no member", "project deleted"])
+@pytest.mark.usefixtures("unhurried")
 def test_whoever_ends_it_waits_for_a_token_that_is_being_written(world, run, end, monkeypatch):
     """SQLite has one writer at a time, which waits anyway."""
     other = threading.Thread(target=ENDINGS[end][0], args=(world, run))

@@ -61,6 +61,7 @@ def test_one_a_minute_whoever_asks(components, clock):
 
 
 @on_every_database
+@pytest.mark.usefixtures("unhurried")
 def test_of_nodes_that_make_one_at_once_one_does(components, clock):
     write(components, 1)
     nodes = [Checkpoints(components.database, components.ledger_key, clock) for _ in range(6)]

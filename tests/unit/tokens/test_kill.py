@@ -331,6 +331,7 @@ def test_a_decision_that_a_kill_overtakes_is_not_committed(world, api, kind):
 
 
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+@pytest.mark.usefixtures("unhurried")
 def test_a_kill_waits_for_a_mint_that_is_about_to_commit(world, api):
     """Its clock is ahead and its rows are not visible yet: the cut-off still comes to lie behind it.
 
@@ -357,6 +358,7 @@ def test_a_kill_waits_for_a_mint_that_is_about_to_commit(world, api):
 
 
 @on_every_database
+@pytest.mark.usefixtures("unhurried")
 def test_a_kill_while_four_threads_issue(world, api):
     """Whatever came out, before the kill or after it, is dead; and something came out before."""
     issued: list[str] = []
