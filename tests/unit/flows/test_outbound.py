@@ -354,7 +354,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 def test_a_slow_answer_is_cut_off_however_it_trickles(behave):
     before = time.monotonic()
     assert refusal_by(behave, total=0.2) == "no whole answer within 0.2 s"
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 60  # it would trickle for ever
 
 
 def test_a_refused_connection():

@@ -337,7 +337,7 @@ def test_a_runs_access_token_administers_nothing(world, permission):
     assert refused(answer) == f"no token of a run has {permission}"
 
 
-def test_the_worker_that_is_told_to_stop_ends_the_tokens_before_the_steps(world):
+def test_the_worker_that_is_told_to_stop_ends_the_tokens_before_the_steps(world, monkeypatch):
     """A step may take its time to end."""
     script = "trap 'echo told; exit 1' TERM; echo ready; while :; do sleep 0.1; done"
     text = json.dumps({"id_tokens": {"T": {"aud": VERIFIER}}, "flows": {"fix-ci": {"script": [script]}}})
@@ -348,6 +348,7 @@ def test_the_worker_that_is_told_to_stop_ends_the_tokens_before_the_steps(world)
     )
     number = start(here.database, here.clock, request, OPERATOR)
     node = here.executions
+    monkeypatch.setattr(node.executor, "_grace", timedelta(minutes=1))
     begun_run = node.queue.begin(number, OPERATOR)
 
     def output(chunk):

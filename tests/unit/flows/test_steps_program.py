@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from itertools import chain, repeat
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import pytest
 
@@ -74,9 +76,14 @@ def test_but_not_for_ever(behave, monkeypatch):
     assert 1 <= len(server.asked) <= 6
 
 
+def pausing(monkeypatch, pause):
+    """In this module alone: threads that other tests have left behind sleep as well."""
+    monkeypatch.setattr(steps_program, "time", SimpleNamespace(monotonic=time.monotonic, sleep=pause))
+
+
 def test_a_pause_is_as_the_server_says(monkeypatch):
     pauses = []
-    monkeypatch.setattr(steps_program.time, "sleep", pauses.append)
+    pausing(monkeypatch, pauses.append)
     behaviours = [problem(503, "", Retry_After=each) for each in ("2", "7", "soon", "-1")]
     with serving(one_after_the_other(*behaviours, GOOD)) as server:
         ask(server)
@@ -85,7 +92,7 @@ def test_a_pause_is_as_the_server_says(monkeypatch):
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_pause_beyond_its_time_is_a_refusal_at_once(status, monkeypatch):
-    monkeypatch.setattr(steps_program.time, "sleep", pytest.fail)
+    pausing(monkeypatch, pytest.fail)
     behave = problem(status, "in 57 seconds", Retry_After="57")
     with serving(behave) as server, pytest.raises(Refused, match="in 57 seconds"):
         ask(server)

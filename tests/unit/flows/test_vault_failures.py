@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import traceback
 from http.server import BaseHTTPRequestHandler
 
@@ -52,6 +53,12 @@ def vault(behaviours: dict[str, Behaviour] | None = None):
         table.get(handler.path, said(404, {"errors": []}))(handler, server)
 
     return serving(behave)
+
+
+def enough_for(words: str) -> float:
+    """Seconds for one request: few where they have to run out, plenty where something is answered."""
+    short = re.match(r"no whole answer within ([0-9.]+) s", words)
+    return float(short[1]) if short else 60
 
 
 def client(**limits: float) -> Vault:
@@ -145,7 +152,7 @@ UNFIT = "is not a JSON object: is that Vault's own address?"
     ],
 )
 def test_the_way_in_is_barred(behave, words, leaks):
-    refusal = refusal_of({LOGIN: behave}, leaks, total=0.6)
+    refusal = refusal_of({LOGIN: behave}, leaks, total=enough_for(words))
     assert refusal == f"cannot log in to Vault at VAULT: {words}"
 
 
@@ -228,12 +235,12 @@ def test_the_vault_token_is_not_repeated_either(leaks):
             said(404, {"data": {"data": None, "metadata": {"deletion_time": "", "destroyed": True}}}),
             "the latest version of the secret was destroyed",
         ),
-        (odd_server.silence, "no whole answer within 0.6 s"),
+        (odd_server.silence, "no whole answer within 5 s"),  # the login is answered meanwhile
     ],
 )
 def test_a_secret_that_cannot_be_read(behave, words, leaks):
     with vault({DATA: behave}) as server, pytest.raises(SecretUnavailable) as refusal:
-        read(server.address, total=0.6)
+        read(server.address, total=enough_for(words))
     leaks(refusal.value)
     step = f"cannot read 'password' of 'ship/db' in 'secret' from Vault at {server.address}: "
     assert str(refusal.value) == step + words
@@ -313,11 +320,11 @@ def test_a_path_cannot_leave_its_mount(path):
             "batch tokens cannot be revoked; it lives until",
         ),
         (html(200), f"its answer (200) {UNFIT}"),
-        (odd_server.silence, "no whole answer within 0.6 s"),
+        (odd_server.silence, "no whole answer within 5 s"),  # the login is answered meanwhile
     ],
 )
 def test_a_revocation_that_fails_is_not_kept_quiet(behave, words, leaks):
-    refusal = refusal_of({REVOKE: behave}, leaks, total=0.6)
+    refusal = refusal_of({REVOKE: behave}, leaks, total=enough_for(words))
     assert refusal.startswith("cannot revoke the token of Vault at VAULT: ")
     assert words in refusal
 

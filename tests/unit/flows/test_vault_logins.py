@@ -55,7 +55,7 @@ def vault(revoke: Behaviour | None = None, lease: object = 300) -> Iterator[OddS
         yield server
 
 
-def logins(world, *, key: str = "of the tests", total: float = 5) -> VaultLogins:
+def logins(world, *, key: str = "of the tests", total: float = 60) -> VaultLogins:
     here = world.components
     outbound = Outbound([], allow_loopback=True, limits=Limits(total=total))
     sealer = Sealer(derived_key(Secret(key), "vault logins"))
@@ -289,7 +289,7 @@ def test_one_vault_that_is_away_is_asked_once_a_round_and_holds_up_no_other(worl
 def test_housekeeping_does_not_wait_for_a_vault(world, run):
     with vault(odd_server.silence) as server:
         left_by_a_crash(world, run, server)
-        leftovers = VaultLeftovers(logins(world, total=60))
+        leftovers = VaultLeftovers(logins(world))
         for _ in range(3):
             leftovers.end_soon()  # each would take a minute
         [asking] = [thread for thread in threading.enumerate() if thread.name == "vault-leftovers"]

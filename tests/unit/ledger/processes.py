@@ -1,5 +1,6 @@
 """Processes that write into one ledger at once, and make checkpoints while they do."""
 
+from app.db import Patience
 from app.settings import Settings
 from app.wiring import Components
 from tests.support.together import together
@@ -25,7 +26,8 @@ def written_by_processes(components: Components, folder: str) -> None:
 
 
 def _write(environment: dict[str, str], seed: int) -> None:
-    components = Components(Settings.from_env(environment))
+    patience = Patience(connect=60, lock=60, statement=0)
+    components = Components(Settings.from_env(environment), patience=patience)
     for part in range(3):
         write(components, seed + part, writers=2, transactions=5)
         components.checkpoints.make()

@@ -18,6 +18,7 @@ from tests.support.components import on_every_database
 from tests.support.effort import count
 from tests.unit.ledger.ledgers import GivenUp, chances, rows, verified, write
 
+pytestmark = pytest.mark.usefixtures("unhurried")
 ACTOR = Actor(name="operator:tester")
 
 
@@ -181,11 +182,11 @@ def test_a_forked_process_begins_a_chain_of_its_own(components, monkeypatch):
 
 KILLED = """
 import sys
-from app.db import Database
+from app.db import Database, Patience
 from app.ledger.actions import AuditAction
 from app.ledger.record import Actor, record
 from app.clock import system_clock
-database = Database(sys.argv[1])
+database = Database(sys.argv[1], Patience(connect=60, lock=60, statement=0))
 while True:
     with database.writing() as session:
         for _ in range(3):

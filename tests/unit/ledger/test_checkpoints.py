@@ -17,6 +17,8 @@ from app.secret import Secret
 from tests.support.components import OPERATOR, PASSPHRASE, on_every_database
 from tests.unit.ledger.ledgers import TABLES, Editor, chances, rows, verified, write
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 
 def anchor_of(components, made):
     with components.database.reading() as session:
@@ -61,7 +63,6 @@ def test_one_a_minute_whoever_asks(components, clock):
 
 
 @on_every_database
-@pytest.mark.usefixtures("unhurried")
 def test_of_nodes_that_make_one_at_once_one_does(components, clock):
     write(components, 1)
     nodes = [Checkpoints(components.database, components.ledger_key, clock) for _ in range(6)]

@@ -13,6 +13,8 @@ from app.ledger.retention import prune
 from tests.support.components import OPERATOR, on_every_database
 from tests.unit.ledger.ledgers import TABLES, Editor, rows, verified, write
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 
 @pytest.fixture
 def ledger(components, clock):

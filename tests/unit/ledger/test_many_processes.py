@@ -17,7 +17,7 @@ from tests.unit.ledger.ledgers import EVENTS, Editor, chances, is_row, rows, ver
 from tests.unit.ledger.processes import PROCESSES, written_by_processes
 from tests.unit.ledger.test_tampering import CONTENT, other_value
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.usefixtures("unhurried")]
 
 TRIES = count(ci=100, proof=1000)
 

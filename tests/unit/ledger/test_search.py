@@ -13,6 +13,8 @@ from app.ledger.search import NEWEST_FIRST, Filter, cursor, matching, newest, ol
 from tests.support.components import NOW, on_every_database
 from tests.unit.ledger.ledgers import write
 
+pytestmark = pytest.mark.usefixtures("unhurried")
+
 MANY = 20_000
 FILTERS = [
     Filter(),

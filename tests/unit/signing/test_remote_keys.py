@@ -2,6 +2,7 @@
 
 import pytest
 
+from app import wiring
 from app.signing.algorithms import Algorithm
 from app.signing.keystores import KeystoreError
 from app.tokens.grants import Account, decide
@@ -13,8 +14,9 @@ RS256 = Algorithm.RS256
 
 
 @pytest.fixture
-def nodes(peopled, tmp_path, clock, transit_tenancy):
-    """Two over one database, whose keys were made in transit."""
+def nodes(peopled, tmp_path, clock, transit_tenancy, monkeypatch):
+    """Two over one database, whose keys were made in transit, however long a busy machine takes for one."""
+    monkeypatch.setattr(wiring, "_TRANSIT_SECONDS", 60.0)
     with inhabited(peopled, tmp_path, clock) as world:
         settings = settings_for(
             tmp_path,

@@ -350,7 +350,7 @@ def test_a_kill_waits_for_a_mint_that_is_about_to_commit(world, api):
         killer.start()
         killer.join(0.3)
         assert killer.is_alive()
-    killer.join(30)
+    killer.join(60)
     assert killed[0].aftermath.at == ahead
     world.set_active("alice", active=True)
     world.clock.now = ahead
@@ -362,7 +362,7 @@ def test_a_kill_waits_for_a_mint_that_is_about_to_commit(world, api):
 def test_a_kill_while_four_threads_issue(world, api):
     """Whatever came out, before the kill or after it, is dead; and something came out before."""
     issued: list[str] = []
-    enough, stop = threading.Semaphore(0), threading.Event()
+    came, refusals, stop = threading.Semaphore(0), threading.Semaphore(0), threading.Event()
     world.components.keyring.current()
 
     def issue():
@@ -370,17 +370,19 @@ def test_a_kill_while_four_threads_issue(world, api):
             try:
                 issued.append(mint(api).token.reveal())
             except GrantRefused:
+                refusals.release()
                 stop.wait(0.001)
-            enough.release()
+            else:
+                came.release()
 
     threads = [threading.Thread(target=issue) for _ in range(4)]
     for thread in threads:
         thread.start()
     for _ in range(12):
-        enough.acquire(timeout=60)
+        assert came.acquire(timeout=60)
     pull(world, CutOffKind.USER, "alice")
     for _ in range(12):
-        enough.acquire(timeout=60)
+        assert refusals.acquire(timeout=60)
     stop.set()
     for thread in threads:
         thread.join(60)

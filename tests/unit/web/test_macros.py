@@ -25,6 +25,7 @@ CALLS = {
         "{{ m.csrf() }}{{ m.once() }}{{ m.etag(x) }}{{ m.next(x) }}",
         "{{ m.recently(x) }}{{ m.dangerous(x, x, x, tone=x) }}{{ m.sign_in_first(x, x) }}",
         "{{ m.field(x, x, value=x, type=x, hint=x, error=x, id=x, autocomplete=x, pattern=x) }}",
+        "{{ m.search_form(x, x, x) }}",
         "{{ m.textarea(x, x, value=x, rows=x, hint=x, error=x, id=x, placeholder=x) }}",
         "{{ m.select(x, x, [x, (x, x)], value=x, hint=x, error=x, id=x, title=x) }}",
         "{{ m.checkbox(x, x, checked=true, value=x, hint=x, error=x, id=x, title=x) }}",
