@@ -22,7 +22,8 @@ _LEFT = ("countersign-git-old", "countersign-git-new", "countersign-git-link", "
 
 def reader(*allow, loopback=True, resolve=socket.getaddrinfo, **limits) -> Git:
     return Git(
-        Outbound(allow, allow_loopback=loopback, resolve=resolve), GitLimits(**{"file": 65_536, "seconds": 300} | limits)
+        Outbound(allow, allow_loopback=loopback, resolve=resolve),
+        GitLimits(**{"file": 65_536, "seconds": 300} | limits),
     )
 
 

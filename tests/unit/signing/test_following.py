@@ -31,7 +31,7 @@ def another_node(components):
 
 @pytest.fixture(autouse=True)
 def naps(monkeypatch):
-    """The seconds that followers mean to rest between two looks. Here they hurry, and after the test they rest
+    """The seconds that followers mean to rest between two looks. Here they hurry; after the test they rest
     for ever: a fork in a later one must not meet them at work.
     """
     asked, over = [], threading.Event()
